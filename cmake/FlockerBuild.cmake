@@ -1,0 +1,55 @@
+# How every target of this project is compiled: one language level, one set of warnings, one place for sanitizers.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+find_program(FLOCKER_CCACHE ccache)
+if(FLOCKER_CCACHE)
+  # A clone elsewhere compiles the same code: paths are made relative before hashing, so the cache is shared.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros ${FLOCKER_CCACHE})
+endif()
+find_program(FLOCKER_LLD ld.lld)
+if(FLOCKER_LLD)
+  add_link_options(-fuse-ld=lld)
+endif()
+
+find_package(Threads REQUIRED)
+find_package(absl REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(PkgConfig REQUIRED)
+
+add_library(flocker_options INTERFACE)
+target_include_directories(flocker_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(flocker_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  target_compile_options(flocker_options INTERFACE -Wthread-safety)
+else()
+  # g++ 12 reports these from inside inlined library code (absl::StatusOr, std::string) where nothing is wrong.
+  target_compile_options(flocker_options INTERFACE -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overread)
+endif()
+target_compile_definitions(flocker_options INTERFACE FLOCKER_VERSION="${PROJECT_VERSION}" _FILE_OFFSET_BITS=64)
+target_link_libraries(flocker_options INTERFACE Threads::Threads)
+
+set(FLOCKER_SANITIZE "" CACHE STRING "Sanitizers for every target, as in -fsanitize=")
+if(FLOCKER_SANITIZE)
+  add_compile_options(-fsanitize=${FLOCKER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1)
+  add_link_options(-fsanitize=${FLOCKER_SANITIZE})
+endif()
+
+# A room's static library flocker_<room>: its sources and the rooms it may use.
+function(flocker_library room)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(flocker_${room} STATIC ${ARG_SOURCES})
+  target_link_libraries(flocker_${room} PUBLIC flocker_options ${ARG_DEPS})
+endfunction()
+
+# A binary in build/<preset>/bin.
+function(flocker_binary name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE flocker_options ${ARG_DEPS})
+endfunction()
