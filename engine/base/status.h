@@ -50,8 +50,8 @@ absl::Status Annotate(const absl::Status& status, std::string_view context);
 
 #define FLOCKER_STATUS_CONCAT_(a, b) a##b
 #define FLOCKER_STATUS_CONCAT(a, b) FLOCKER_STATUS_CONCAT_(a, b)
-#define RETURN_IF_ERROR(expr)                                  \
-  do {                                                         \
+#define RETURN_IF_ERROR(expr)                                         \
+  do {                                                                \
     if (absl::Status status_ = (expr); !status_.ok()) return status_; \
   } while (false)
 #define ASSIGN_OR_RETURN(lhs, expr) ASSIGN_OR_RETURN_(FLOCKER_STATUS_CONCAT(status_or_, __LINE__), lhs, expr)

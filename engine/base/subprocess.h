@@ -30,7 +30,7 @@ absl::StatusOr<std::string> RunChecked(const std::vector<std::string>& argv, abs
 struct ChildOptions {
   std::vector<std::string> argv;
   std::vector<std::pair<int, int>> keep;
-  int output_fd = -1;     // its standard output and error; -1 means ours
+  int output_fd = -1;        // its standard output and error; -1 means ours
   bool new_session = false;  // setsid: it survives what kills our process group
 };
 struct Child {

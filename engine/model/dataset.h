@@ -57,12 +57,12 @@ struct Desired {
 };
 
 struct Placement {
-  std::optional<NodeId> node;   // who may hold it; empty in provisioning, detached, trashed, purging
+  std::optional<NodeId> node;  // who may hold it; empty in provisioning, detached, trashed, purging
   Phase phase = Phase::kProvisioning;
-  uint64_t epoch = 0;           // grows at every grant and every renewal
-  uint64_t mount_epoch = 0;     // the epoch of the grant under which the present mount was (or is to be) made
-  bool granted = false;         // the array confirmed the grant of `epoch`
-  Grant grant;                  // of `epoch`
+  uint64_t epoch = 0;             // grows at every grant and every renewal
+  uint64_t mount_epoch = 0;       // the epoch of the grant under which the present mount was (or is to be) made
+  bool granted = false;           // the array confirmed the grant of `epoch`
+  Grant grant;                    // of `epoch`
   std::optional<Grant> previous;  // in renewing: the grant to fence first
   LunAddress address;
   bool operator==(const Placement&) const = default;
@@ -71,10 +71,10 @@ struct Placement {
 // The last operation a client asked of this dataset. Kept in the record, so that a client that asks again with the same
 // id after a restart is answered and not executed twice.
 struct Operation {
-  std::string id;        // made by the client
-  std::string kind;      // "create", "move", "destroy", "restore", "purge"
+  std::string id;    // made by the client
+  std::string kind;  // "create", "move", "destroy", "restore", "purge"
   bool done = false;
-  std::string cause;     // base Cause name when it was refused; empty when it succeeded
+  std::string cause;  // base Cause name when it was refused; empty when it succeeded
   std::string message;
   bool operator==(const Operation&) const = default;
 };
@@ -83,22 +83,22 @@ struct Dataset {
   DatasetId id;
   std::string name;  // as the tree shows it
   std::map<std::string, std::string> metadata;
-  uint64_t size = 0;         // bytes
-  int64_t created_ms = 0;    // wall clock, Unix milliseconds; for people only
+  uint64_t size = 0;       // bytes
+  int64_t created_ms = 0;  // wall clock, Unix milliseconds; for people only
   std::string array = "tgt";
   std::string pool;
-  bool formatted = false;    // an ext4 of ours was made on it and may hold data: never mkfs again
-  bool ever_granted = false; // some node once had it
-  uint32_t block_size = 0;   // the LUN's logical block size in bytes, 0 until known
+  bool formatted = false;     // an ext4 of ours was made on it and may hold data: never mkfs again
+  bool ever_granted = false;  // some node once had it
+  uint32_t block_size = 0;    // the LUN's logical block size in bytes, 0 until known
   bool protect = false;
-  uint32_t root_uid = 0;     // of the fresh filesystem's root directory
+  uint32_t root_uid = 0;  // of the fresh filesystem's root directory
   uint32_t root_gid = 0;
   uint32_t root_mode = 0755;
   Desired desired;
   Placement placement;
   Operation operation;
-  std::string error;         // the last failure of its present step; empty when it goes well
-  int64_t trashed_ms = 0;    // wall clock, Unix milliseconds, when it went to the trash
+  std::string error;       // the last failure of its present step; empty when it goes well
+  int64_t trashed_ms = 0;  // wall clock, Unix milliseconds, when it went to the trash
 
   // The node whose directory shows it: where it is until it provably left, then where it goes. Empty for the trash.
   std::optional<NodeId> ShownOn() const;

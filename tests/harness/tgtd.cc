@@ -41,8 +41,8 @@ Tgtd::Tgtd() {
 void Tgtd::Start() {
   for (int attempt = 0; attempt < 20; ++attempt) {
     ChildOptions options;
-    options.argv = {"tgtd", "-f", "-C", absl::StrCat(control_number_), "-t", "2", "--iscsi",
-                    absl::StrCat("portal=127.0.0.1:", port_)};
+    options.argv = {"tgtd", "-f", "-C",      absl::StrCat(control_number_),
+                    "-t",   "2",  "--iscsi", absl::StrCat("portal=127.0.0.1:", port_)};
     auto child = SpawnChild(options);
     if (!child.ok()) {
       std::fprintf(stderr, "tgtd: %s\n", std::string(child.status().message()).c_str());
@@ -67,7 +67,8 @@ void Tgtd::Kill() {
 
 Tgtd::~Tgtd() {
   Kill();
-  for (const char* suffix : {"", ".lock"}) unlink(absl::StrCat("/var/run/tgtd/socket.", control_number_, suffix).c_str());
+  for (const char* suffix : {"", ".lock"})
+    unlink(absl::StrCat("/var/run/tgtd/socket.", control_number_, suffix).c_str());
 }
 
 std::string Tgtd::portal() const { return absl::StrCat("127.0.0.1:", port_); }

@@ -19,7 +19,7 @@ class Tgtd {
   Tgtd(const Tgtd&) = delete;
   Tgtd& operator=(const Tgtd&) = delete;
 
-  std::string portal() const;                // 127.0.0.1:<port>
+  std::string portal() const;  // 127.0.0.1:<port>
   int control_number() const { return control_number_; }
   pid_t pid() const { return child_.pid; }
 

@@ -1,0 +1,69 @@
+#include "engine/rpc/channel.h"
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+
+namespace flocker {
+namespace {
+
+constexpr int kKeepaliveMs = 2000;
+constexpr int kMaxMessage = 64 << 20;  // a full view of 100,000 datasets
+
+}  // namespace
+
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetMaxReceiveMessageSize(kMaxMessage);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+void AddListener(grpc::ServerBuilder& builder, const std::string& address) {
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kKeepaliveMs / 2);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.SetMaxReceiveMessageSize(kMaxMessage);
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials());
+}
+
+rpc::Outcome ToOutcome(const absl::Status& status) {
+  rpc::Outcome outcome;
+  if (status.ok()) return outcome;
+  outcome.set_cause(std::string(CauseName(CauseOf(status))));
+  outcome.set_message(std::string(status.message()));
+  return outcome;
+}
+
+absl::Status FromOutcome(const rpc::Outcome& outcome) {
+  if (outcome.cause().empty()) return absl::OkStatus();
+  return Refuse(CauseFromName(outcome.cause()).value_or(Cause::kIo), outcome.message());
+}
+
+absl::Status FromGrpc(const grpc::Status& status, const std::string& what) {
+  if (status.ok()) return absl::OkStatus();
+  const std::string message = absl::StrCat(what, ": ", status.error_message());
+  if (const auto cause = CauseFromName(status.error_details())) return Refuse(*cause, message);
+  switch (status.error_code()) {
+    case grpc::StatusCode::UNAVAILABLE:
+      return Refuse(Cause::kNoControl, message);
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return Refuse(Cause::kTimeout, message);
+    default:
+      return Refuse(Cause::kIo, message);
+  }
+}
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, std::string(status.message()),
+                      std::string(CauseName(CauseOf(status))));
+}
+
+}  // namespace flocker

@@ -1,0 +1,31 @@
+// The one place where gRPC channels and server ports are made: when TLS comes, it comes here and nowhere else.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "engine/rpc/flocker.pb.h"
+
+namespace flocker {
+
+// `address` is host:port, or unix:/path for a socket on this machine. Never blocks; a peer that is away shows in the
+// first call. Keepalive notices a peer that vanished without a word.
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address);
+
+// Adds a listening port to a server under construction. A unix socket is made for root alone (mode 0600).
+void AddListener(grpc::ServerBuilder& builder, const std::string& address);
+
+// A refusal across the wire and back: cause and message survive.
+rpc::Outcome ToOutcome(const absl::Status& status);
+absl::Status FromOutcome(const rpc::Outcome& outcome);
+
+// A failed call as a status of ours: a peer that cannot be reached is kNoControl.
+absl::Status FromGrpc(const grpc::Status& status, const std::string& what);
+
+// The reverse, for handlers: the cause travels in the details.
+grpc::Status ToGrpc(const absl::Status& status);
+
+}  // namespace flocker
