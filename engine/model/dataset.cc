@@ -31,6 +31,11 @@ std::optional<Phase> PhaseFromName(std::string_view name) {
   return std::nullopt;
 }
 
+void Dataset::SetName(const std::string& new_name) {
+  name = new_name;
+  metadata["name"] = new_name;
+}
+
 std::optional<NodeId> Dataset::ShownOn() const {
   switch (placement.phase) {
     case Phase::kTrashed:

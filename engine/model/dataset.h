@@ -87,9 +87,8 @@ struct Dataset {
   int64_t created_ms = 0;  // wall clock, Unix milliseconds; for people only
   std::string array = "tgt";
   std::string pool;
-  bool formatted = false;     // an ext4 of ours was made on it and may hold data: never mkfs again
-  bool ever_granted = false;  // some node once had it
-  uint32_t block_size = 0;    // the LUN's logical block size in bytes, 0 until known
+  bool formatted = false;   // an ext4 of ours was made on it and may hold data: never mkfs again
+  uint32_t block_size = 0;  // the LUN's logical block size in bytes, 0 until known
   bool protect = false;
   uint32_t root_uid = 0;  // of the fresh filesystem's root directory
   uint32_t root_gid = 0;
@@ -99,6 +98,9 @@ struct Dataset {
   Operation operation;
   std::string error;       // the last failure of its present step; empty when it goes well
   int64_t trashed_ms = 0;  // wall clock, Unix milliseconds, when it went to the trash
+
+  // Its name, and the metadata key that carries it for other clients (Flocker's convention).
+  void SetName(const std::string& new_name);
 
   // The node whose directory shows it: where it is until it provably left, then where it goes. Empty for the trash.
   std::optional<NodeId> ShownOn() const;

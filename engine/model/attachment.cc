@@ -1,0 +1,165 @@
+#include "engine/model/attachment.h"
+
+#include <array>
+
+namespace flocker {
+namespace {
+
+constexpr std::array<std::string_view, 18> kStepNames = {
+    "none",   "login",           "loop",    "format",      "report-formatted",
+    "mount",  "report-attached", "sync",    "gate",        "scan",
+    "umount", "prove",           "remount", "report-busy", "unloop",
+    "logout", "report-released", "drop"};
+static_assert(kStepNames.size() == static_cast<size_t>(LocalStep::kDrop) + 1);
+
+LocalStep NextToAttach(const Attachment& a) {
+  switch (a.stage) {
+    case Stage::kEmpty:
+      return LocalStep::kStartLun;
+    case Stage::kServing:
+      return LocalStep::kAttachLoop;
+    case Stage::kLooped:
+      return LocalStep::kFormat;
+    case Stage::kFormatted:
+      if (a.formatted) return LocalStep::kMount;
+      return a.reported ? LocalStep::kNone : LocalStep::kReportFormatted;
+    case Stage::kMounted:
+      return a.reported ? LocalStep::kNone : LocalStep::kReportAttached;
+  }
+  return LocalStep::kNone;
+}
+
+LocalStep NextToRelease(const Attachment& a) {
+  if (a.leave == Leave::kBusy) {
+    // Without a filesystem of ours there is nothing to mount again; the attach goes on where it was.
+    return a.stage == Stage::kMounted || !a.formatted ? LocalStep::kReportBusy : LocalStep::kRemount;
+  }
+  switch (a.stage) {
+    case Stage::kMounted:
+      switch (a.leave) {
+        case Leave::kNotYet:
+          return LocalStep::kSync;
+        case Leave::kSynced:
+          return LocalStep::kGate;
+        case Leave::kGated:
+          return LocalStep::kScan;
+        default:
+          return LocalStep::kUnmount;
+      }
+    case Stage::kFormatted:
+    case Stage::kLooped:
+      return a.leave == Leave::kProved ? LocalStep::kDetachLoop : LocalStep::kProve;
+    case Stage::kServing:
+      return LocalStep::kStopLun;
+    case Stage::kEmpty:
+      return LocalStep::kReportReleased;
+  }
+  return LocalStep::kNone;
+}
+
+// kDone's effect on a release step.
+void Advance(Attachment& a, LocalStep step) {
+  switch (step) {
+    case LocalStep::kStartLun:
+    case LocalStep::kDetachLoop:
+      a.stage = Stage::kServing;
+      break;
+    case LocalStep::kAttachLoop:
+      a.stage = Stage::kLooped;
+      break;
+    case LocalStep::kFormat:
+      a.stage = Stage::kFormatted;
+      break;
+    case LocalStep::kReportFormatted:
+    case LocalStep::kReportAttached:
+      a.reported = true;
+      break;
+    case LocalStep::kMount:
+    case LocalStep::kRemount:
+      a.stage = Stage::kMounted;
+      break;
+    case LocalStep::kSync:
+      a.leave = Leave::kSynced;
+      break;
+    case LocalStep::kGate:
+      a.leave = Leave::kGated;
+      break;
+    case LocalStep::kScan:
+      a.leave = Leave::kFree;
+      break;
+    case LocalStep::kUnmount:
+      a.stage = Stage::kFormatted;
+      a.leave = Leave::kUnmounted;
+      break;
+    case LocalStep::kProve:
+      a.leave = Leave::kProved;
+      break;
+    case LocalStep::kReportBusy:
+      a.aim = Aim::kAttach;
+      a.leave = Leave::kNotYet;
+      a.reported = true;
+      break;
+    case LocalStep::kStopLun:
+      a.stage = Stage::kEmpty;
+      break;
+    case LocalStep::kReportReleased:
+    case LocalStep::kDrop:
+    case LocalStep::kNone:
+      break;
+  }
+}
+
+}  // namespace
+
+std::string_view LocalStepName(LocalStep step) { return kStepNames[static_cast<size_t>(step)]; }
+
+LocalStep NextLocalStep(const Attachment& a) {
+  switch (a.aim) {
+    case Aim::kAttach:
+      return NextToAttach(a);
+    case Aim::kRelease:
+      return NextToRelease(a);
+    case Aim::kDrop:
+      return LocalStep::kDrop;
+  }
+  return LocalStep::kNone;
+}
+
+Attachment AfterLocalStep(Attachment a, LocalStep step, StepResult result) {
+  if (result == StepResult::kBusy) a.leave = Leave::kBusy;
+  if (result == StepResult::kDone) Advance(a, step);
+  return a;
+}
+
+Attachment OnAttachOrder(Attachment a, uint64_t epoch, bool formatted) {
+  a.epoch = epoch;
+  a.formatted = a.formatted || formatted;
+  a.reported = false;
+  // A release under way goes on: the order is a renewal of the session it needs to flush.
+  return a;
+}
+
+Attachment OnReleaseOrder(Attachment a, uint64_t epoch) {
+  a.epoch = epoch;
+  if (a.aim == Aim::kAttach) {
+    a.aim = Aim::kRelease;
+    a.leave = Leave::kNotYet;
+  }
+  return a;
+}
+
+Attachment OnDropOrder(Attachment a) {
+  a.aim = Aim::kDrop;
+  return a;
+}
+
+Attachment Adopt(Attachment a, const Found& found) {
+  a.reported = false;
+  a.leave = Leave::kNotYet;                          // the gate ended with the agent that asked for it
+  if (a.aim == Aim::kRelease) a.aim = Aim::kAttach;  // control repeats the order if it still stands
+  a.stage = found.mounted ? Stage::kMounted : found.loop ? Stage::kLooped : found.lun ? Stage::kServing : Stage::kEmpty;
+  if (!found.lun && (found.mounted || found.loop)) a.aim = Aim::kDrop;
+  return a;
+}
+
+}  // namespace flocker

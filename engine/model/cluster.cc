@@ -1,0 +1,88 @@
+#include "engine/model/cluster.h"
+
+#include <utility>
+
+namespace flocker {
+namespace {
+
+bool HoldsName(const Dataset& dataset) {
+  const Phase phase = dataset.placement.phase;
+  if (phase == Phase::kTrashed || phase == Phase::kPurging) return false;
+  return !(dataset.desired.deleted && (phase == Phase::kRevoking || phase == Phase::kDetached));
+}
+
+}  // namespace
+
+void Cluster::Index(const Dataset& dataset) {
+  if (HoldsName(dataset)) {
+    names_[dataset.name] = dataset.id;
+    if (!dataset.desired.name.empty()) names_[dataset.desired.name] = dataset.id;
+  }
+  if (dataset.placement.node) of_node_[*dataset.placement.node].insert(dataset.id);
+  if (dataset.desired.node) of_node_[*dataset.desired.node].insert(dataset.id);
+  promised_ += dataset.size;
+}
+
+void Cluster::Unindex(const Dataset& dataset) {
+  for (const std::string& name : {dataset.name, dataset.desired.name}) {
+    const auto it = names_.find(name);
+    if (it != names_.end() && it->second == dataset.id) names_.erase(it);
+  }
+  if (dataset.placement.node) of_node_[*dataset.placement.node].erase(dataset.id);
+  if (dataset.desired.node) of_node_[*dataset.desired.node].erase(dataset.id);
+  promised_ -= dataset.size;
+}
+
+void Cluster::Put(Dataset dataset) {
+  Dataset& place = datasets_[dataset.id];
+  if (!place.id.empty()) Unindex(place);
+  place = std::move(dataset);
+  Index(place);
+}
+
+void Cluster::Erase(const DatasetId& id) {
+  const auto it = datasets_.find(id);
+  if (it == datasets_.end()) return;
+  Unindex(it->second);
+  datasets_.erase(it);
+}
+
+void Cluster::PutNode(Node node) {
+  const NodeId id = node.id;
+  nodes_[id] = std::move(node);
+}
+
+const Dataset* Cluster::Find(const DatasetId& id) const {
+  const auto it = datasets_.find(id);
+  return it == datasets_.end() ? nullptr : &it->second;
+}
+
+const Dataset* Cluster::FindName(std::string_view name) const {
+  const auto it = names_.find(name);
+  return it == names_.end() ? nullptr : Find(it->second);
+}
+
+const Node* Cluster::FindNode(const NodeId& id) const {
+  const auto it = nodes_.find(id);
+  return it == nodes_.end() ? nullptr : &it->second;
+}
+
+const Node* Cluster::FindNodeName(std::string_view name) const {
+  for (const auto& [id, node] : nodes_) {
+    if (node.name == name) return &node;
+  }
+  return nullptr;
+}
+
+Liveness Cluster::LivenessOf(const NodeId& id) const {
+  const auto it = liveness_.find(id);
+  return it == liveness_.end() ? Liveness::kDown : it->second;
+}
+
+const std::set<DatasetId>& Cluster::DatasetsOf(const NodeId& node) const {
+  static const std::set<DatasetId> kNone;
+  const auto it = of_node_.find(node);
+  return it == of_node_.end() ? kNone : it->second;
+}
+
+}  // namespace flocker

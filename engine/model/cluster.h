@@ -1,0 +1,60 @@
+// The cluster as control knows it: every dataset, every node, and who is heard from. A value with two indices; no I/O,
+// no clock, no threads.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "engine/model/dataset.h"
+
+namespace flocker {
+
+enum class Liveness {
+  kDown,       // silent for longer than heartbeat_timeout: its datasets may be fenced
+  kSilent,     // not connected, but not for long enough to call it down
+  kConnected,  // its stream is open and it was heard from
+};
+
+class Cluster {
+ public:
+  // Inserts or replaces a dataset, keeping the indices.
+  void Put(Dataset dataset);
+  void Erase(const DatasetId& id);
+  void PutNode(Node node);
+  void SetLiveness(const NodeId& id, Liveness liveness) { liveness_[id] = liveness; }
+  void set_valve_closed(bool closed) { valve_closed_ = closed; }
+
+  const Dataset* Find(const DatasetId& id) const;
+  // Whoever has the name now, or will have it when its pending operation is through. Trash holds no names.
+  const Dataset* FindName(std::string_view name) const;
+  const Node* FindNode(const NodeId& id) const;
+  const Node* FindNodeName(std::string_view name) const;
+
+  Liveness LivenessOf(const NodeId& id) const;  // kDown for a node nobody knows
+  // Many nodes vanished together: fences need `force` (DESIGN §4).
+  bool valve_closed() const { return valve_closed_; }
+
+  const std::map<DatasetId, Dataset>& datasets() const { return datasets_; }
+  const std::map<NodeId, Node>& nodes() const { return nodes_; }
+  // The datasets whose placement or wish concerns the node.
+  const std::set<DatasetId>& DatasetsOf(const NodeId& node) const;
+  // Bytes promised to all datasets, trash included.
+  uint64_t promised() const { return promised_; }
+
+ private:
+  void Index(const Dataset& dataset);
+  void Unindex(const Dataset& dataset);
+
+  std::map<DatasetId, Dataset> datasets_;
+  std::map<NodeId, Node> nodes_;
+  std::map<NodeId, Liveness> liveness_;
+  std::map<std::string, DatasetId, std::less<>> names_;
+  std::map<NodeId, std::set<DatasetId>> of_node_;
+  uint64_t promised_ = 0;
+  bool valve_closed_ = false;
+};
+
+}  // namespace flocker

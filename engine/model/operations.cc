@@ -1,0 +1,143 @@
+#include "engine/model/operations.h"
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+#include "engine/model/names.h"
+#include "engine/model/planner.h"
+#include "engine/model/size.h"
+
+namespace flocker {
+namespace {
+
+// Flocker v1's limits (flocker-v1.md §1.5).
+constexpr size_t kMaxMetadata = 16;
+constexpr size_t kMaxMetadataText = 256;
+
+std::string NodeLabel(const Cluster& cluster, const NodeId& id) {
+  const Node* node = cluster.FindNode(id);
+  return node != nullptr ? node->name : id.str();
+}
+
+absl::Status CheckConnected(const Cluster& cluster, const NodeId& node) {
+  if (cluster.LivenessOf(node) == Liveness::kConnected) return absl::OkStatus();
+  if (cluster.FindNode(node) == nullptr) {
+    return Refuse(Cause::kNodeDown, absl::StrCat("no node has the id ", node.str(), "; see flockerctl list-nodes"));
+  }
+  return Refuse(Cause::kNodeDown, absl::StrCat("node ", NodeLabel(cluster, node),
+                                               " is not connected; start its flocker-agent or choose another node"));
+}
+
+absl::Status CheckMetadata(const std::map<std::string, std::string>& metadata) {
+  if (metadata.size() > kMaxMetadata) return Refuse(Cause::kInvalid, "more than 16 metadata keys");
+  for (const auto& [key, value] : metadata) {
+    if (key.empty() || key.size() > kMaxMetadataText || value.size() > kMaxMetadataText) {
+      return Refuse(Cause::kInvalid,
+                    absl::StrCat("metadata '", key, "': keys have 1 to 256 characters, values up to 256"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckFree(const Cluster& cluster, const std::string& name, const DatasetId& mine) {
+  const Dataset* other = cluster.FindName(name);
+  if (other == nullptr || other->id == mine) return absl::OkStatus();
+  const auto node = other->ShownOn();
+  return Refuse(Cause::kExists,
+                absl::StrCat("the name ", name, " is taken by the dataset on node ",
+                             node ? NodeLabel(cluster, *node) : "?", "; names are unique in the cluster"));
+}
+
+// A live dataset that no other operation is moving.
+absl::StatusOr<Dataset> FindIdle(const Cluster& cluster, const DatasetId& id, const std::string& operation_id) {
+  const Dataset* dataset = cluster.Find(id);
+  if (dataset == nullptr) return Refuse(Cause::kNotFound, absl::StrCat("there is no dataset ", id.str()));
+  if (dataset->operation.id == operation_id) return *dataset;
+  if (dataset->placement.phase == Phase::kTrashed || dataset->placement.phase == Phase::kPurging) {
+    return Refuse(Cause::kNotFound, absl::StrCat("dataset ", dataset->name, " is destroyed"));
+  }
+  if (!dataset->operation.id.empty() && !dataset->operation.done) {
+    return Refuse(Cause::kBusy, absl::StrCat("dataset ", dataset->name, " is in the middle of another ",
+                                             dataset->operation.kind, "; wait for it to end"));
+  }
+  return *dataset;
+}
+
+// Whether the dataset's node would have to be fenced while the valve forbids it.
+absl::Status CheckValve(const Cluster& cluster, const Dataset& dataset, bool force) {
+  if (force || !cluster.valve_closed() || !dataset.placement.node) return absl::OkStatus();
+  if (cluster.LivenessOf(*dataset.placement.node) == Liveness::kConnected) return absl::OkStatus();
+  return Refuse(Cause::kNodeDown,
+                absl::StrCat("more than a third of the nodes vanished together, so ", dataset.name,
+                             " is not taken off ", NodeLabel(cluster, *dataset.placement.node),
+                             ": check the network; if the nodes are truly dead, use flockerctl move --force"));
+}
+
+// Nobody holds it, so there is nothing to wait for.
+bool Unheld(const Dataset& dataset) {
+  const Phase phase = dataset.placement.phase;
+  return phase == Phase::kDetached || phase == Phase::kRevoking || phase == Phase::kProvisioning;
+}
+
+}  // namespace
+
+absl::StatusOr<Dataset> PlanCreate(const Cluster& cluster, const CreateWish& wish) {
+  const Dataset* same = cluster.FindName(wish.name);
+  if (same != nullptr && same->operation.id == wish.operation_id) return *same;
+  RETURN_IF_ERROR(CheckName(wish.name));
+  RETURN_IF_ERROR(CheckMetadata(wish.metadata));
+  ASSIGN_OR_RETURN(const uint64_t size, CheckSize(wish.size == 0 ? kDefaultSize : wish.size));
+  RETURN_IF_ERROR(CheckFree(cluster, wish.name, DatasetId()));
+  RETURN_IF_ERROR(CheckConnected(cluster, wish.node));
+  Dataset dataset;
+  dataset.id = wish.id;
+  dataset.metadata = wish.metadata;
+  dataset.SetName(wish.name);
+  dataset.size = size;
+  dataset.created_ms = wish.now_ms;
+  dataset.root_uid = wish.root_uid;
+  dataset.root_gid = wish.root_gid;
+  dataset.root_mode = wish.root_mode & 07777;
+  dataset.desired = {.node = wish.node, .name = wish.name};
+  dataset.operation = {.id = wish.operation_id, .kind = "create"};
+  return dataset;
+}
+
+absl::StatusOr<Dataset> PlanRename(const Cluster& cluster, const RenameWish& wish) {
+  ASSIGN_OR_RETURN(Dataset dataset, FindIdle(cluster, wish.id, wish.operation_id));
+  if (dataset.operation.id == wish.operation_id) return dataset;
+  RETURN_IF_ERROR(CheckName(wish.name));
+  RETURN_IF_ERROR(CheckFree(cluster, wish.name, wish.id));
+  const bool moves = dataset.desired.node != wish.node;
+  dataset.operation = {.id = wish.operation_id, .kind = "move"};
+  dataset.desired.name = wish.name;
+  if (!moves) {
+    dataset.SetName(wish.name);
+    dataset.operation.done = true;
+    return dataset;
+  }
+  RETURN_IF_ERROR(CheckConnected(cluster, wish.node));
+  RETURN_IF_ERROR(CheckValve(cluster, dataset, wish.force));
+  dataset.desired.node = wish.node;
+  dataset.desired.force = wish.force;
+  if (Unheld(dataset)) {
+    dataset.SetName(wish.name);
+    dataset.operation.done = true;
+  }
+  return dataset;
+}
+
+absl::StatusOr<Dataset> PlanDestroy(const Cluster& cluster, const DestroyWish& wish) {
+  ASSIGN_OR_RETURN(Dataset dataset, FindIdle(cluster, wish.id, wish.operation_id));
+  if (dataset.operation.id == wish.operation_id) return dataset;
+  if (dataset.protect) {
+    return Refuse(Cause::kForbidden, absl::StrCat("dataset ", dataset.name, " is protected"));
+  }
+  RETURN_IF_ERROR(CheckValve(cluster, dataset, wish.force));
+  dataset.operation = {.id = wish.operation_id, .kind = "destroy", .done = Unheld(dataset)};
+  dataset.desired.deleted = true;
+  dataset.desired.force = wish.force;
+  dataset.trashed_ms = wish.now_ms;
+  return dataset;
+}
+
+}  // namespace flocker

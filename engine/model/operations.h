@@ -1,0 +1,49 @@
+// What users ask for, checked against the cluster and turned into a record to commit: create, rename (which is also
+// move), destroy. Pure; a refusal is a status with its Cause and changes nothing.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/model/cluster.h"
+#include "engine/model/dataset.h"
+
+namespace flocker {
+
+struct CreateWish {
+  std::string operation_id;
+  DatasetId id;  // fresh, drawn by the caller
+  NodeId node;
+  std::string name;
+  uint64_t size = 0;  // bytes; 0 means kDefaultSize
+  std::map<std::string, std::string> metadata;
+  uint32_t root_uid = 0;
+  uint32_t root_gid = 0;
+  uint32_t root_mode = 0755;
+  int64_t now_ms = 0;
+};
+
+struct RenameWish {
+  std::string operation_id;
+  DatasetId id;
+  NodeId node;
+  std::string name;
+  bool force = false;
+};
+
+struct DestroyWish {
+  std::string operation_id;
+  DatasetId id;
+  bool force = false;
+  int64_t now_ms = 0;
+};
+
+// The record to commit. Its `operation` is done already when nothing has to be waited for. Asked again with the id of
+// the dataset's last operation, the record comes back unchanged.
+absl::StatusOr<Dataset> PlanCreate(const Cluster& cluster, const CreateWish& wish);
+absl::StatusOr<Dataset> PlanRename(const Cluster& cluster, const RenameWish& wish);
+absl::StatusOr<Dataset> PlanDestroy(const Cluster& cluster, const DestroyWish& wish);
+
+}  // namespace flocker

@@ -1,0 +1,113 @@
+#include "engine/model/planner.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace flocker {
+namespace {
+
+Step Commit(Dataset dataset, Phase phase) {
+  dataset.placement.phase = phase;
+  dataset.error.clear();
+  return {.commit = std::move(dataset), .action = std::nullopt};
+}
+
+Step Act(const Dataset& dataset, ActionKind kind) {
+  return {.commit = std::nullopt, .action = Action{kind, dataset.id, dataset.placement.epoch}};
+}
+
+Step FromDetached(Dataset dataset, const Cluster& cluster, const Fresh& fresh) {
+  if (dataset.desired.deleted) return Commit(std::move(dataset), Phase::kTrashed);
+  if (!dataset.desired.node || cluster.LivenessOf(*dataset.desired.node) != Liveness::kConnected) return {};
+  Placement& placement = dataset.placement;
+  placement.node = dataset.desired.node;
+  placement.grant = NextGrant(dataset, *placement.node, fresh);
+  placement.epoch = placement.grant.epoch;
+  placement.mount_epoch = placement.epoch;
+  placement.granted = false;
+  placement.previous.reset();
+  placement.address = {};
+  return Commit(std::move(dataset), Phase::kGranting);
+}
+
+bool Fenceable(const Dataset& dataset, const Cluster& cluster) {
+  return cluster.LivenessOf(*dataset.placement.node) == Liveness::kDown &&
+         (!cluster.valve_closed() || dataset.desired.force);
+}
+
+}  // namespace
+
+std::string_view ActionName(ActionKind kind) {
+  switch (kind) {
+    case ActionKind::kArrayCreate:
+      return "create";
+    case ActionKind::kArrayGrant:
+      return "grant";
+    case ActionKind::kArrayRenew:
+      return "renew";
+    case ActionKind::kArrayRevoke:
+      return "revoke";
+    case ActionKind::kArrayFence:
+      return "fence";
+    case ActionKind::kArrayDestroy:
+      return "purge";
+    case ActionKind::kAgentAttach:
+      return "attach";
+    case ActionKind::kAgentRelease:
+      return "release";
+  }
+  return "";
+}
+
+bool MustLeave(const Dataset& dataset) {
+  return dataset.desired.deleted || dataset.desired.node != dataset.placement.node;
+}
+
+Grant NextGrant(const Dataset& dataset, const NodeId& node, const Fresh& fresh) {
+  Grant grant;
+  grant.epoch = dataset.placement.epoch + 1;
+  grant.node = node;
+  // RFC 7143 §4.2.7.3: type "iqn.", a date the naming authority owned its domain, the reversed domain, then our own.
+  grant.initiator =
+      absl::StrCat("iqn.2026-11.io.flocker:node.", node.Short(), ".", dataset.id.Short(), ".e", grant.epoch);
+  grant.user = absl::StrCat(dataset.id.Short(), "-e", grant.epoch);
+  grant.secret = fresh.secret;
+  return grant;
+}
+
+Step NextStep(const Dataset& dataset, const Cluster& cluster, const Fresh& fresh) {
+  const Placement& placement = dataset.placement;
+  const auto connected = [&] { return cluster.LivenessOf(*placement.node) == Liveness::kConnected; };
+  switch (placement.phase) {
+    case Phase::kProvisioning:
+      return Act(dataset, ActionKind::kArrayCreate);
+    case Phase::kDetached:
+      return FromDetached(dataset, cluster, fresh);
+    case Phase::kGranting:
+      return Act(dataset, ActionKind::kArrayGrant);
+    case Phase::kAttaching:
+      if (MustLeave(dataset)) return Commit(dataset, Phase::kDetaching);
+      return connected() ? Act(dataset, ActionKind::kAgentAttach) : Step{};
+    case Phase::kAttached:
+      return MustLeave(dataset) ? Commit(dataset, Phase::kDetaching) : Step{};
+    case Phase::kDetaching:
+      if (connected()) return Act(dataset, ActionKind::kAgentRelease);
+      return Fenceable(dataset, cluster) ? Commit(dataset, Phase::kFencing) : Step{};
+    case Phase::kRevoking:
+      return Act(dataset, ActionKind::kArrayRevoke);
+    case Phase::kRenewing:
+      if (!placement.granted) return Act(dataset, ActionKind::kArrayRenew);
+      // The node needs its LUN back even to let go of it: what it has not flushed yet is acknowledged data.
+      if (connected()) return Act(dataset, ActionKind::kAgentAttach);
+      return MustLeave(dataset) && Fenceable(dataset, cluster) ? Commit(dataset, Phase::kFencing) : Step{};
+    case Phase::kFencing:
+      return Act(dataset, ActionKind::kArrayFence);
+    case Phase::kTrashed:
+      if (dataset.desired.purge) return Commit(dataset, Phase::kPurging);
+      return dataset.desired.deleted ? Step{} : Commit(dataset, Phase::kDetached);
+    case Phase::kPurging:
+      return Act(dataset, ActionKind::kArrayDestroy);
+  }
+  return {};
+}
+
+}  // namespace flocker
