@@ -21,6 +21,7 @@
 #include "engine/base/file.h"
 #include "engine/base/status.h"
 #include "engine/model/codec.h"
+#include "engine/store/rocksdb_log.h"
 
 namespace flocker {
 namespace {
@@ -60,8 +61,9 @@ absl::Status FromRocksdb(const rocksdb::Status& status, const std::string& path)
 }
 
 // Control's state is thousands of small records: modest buffers, few threads and files, little to say in its own log.
-rocksdb::DBOptions DatabaseOptions() {
+rocksdb::DBOptions DatabaseOptions(const std::shared_ptr<RocksdbLog>& log) {
   rocksdb::DBOptions options;
+  options.info_log = log;
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.paranoid_checks = true;
@@ -73,9 +75,6 @@ rocksdb::DBOptions DatabaseOptions() {
   options.max_open_files = 64;
   options.db_write_buffer_size = size_t{16} << 20;
   options.max_total_wal_size = uint64_t{16} << 20;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.max_log_file_size = size_t{1} << 20;
-  options.keep_log_file_num = 2;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   return options;
@@ -106,12 +105,25 @@ RocksdbStore::~RocksdbStore() = default;
 
 absl::StatusOr<std::unique_ptr<RocksdbStore>> RocksdbStore::Open(const std::string& path) {
   RETURN_IF_ERROR(MakePrivateDirectory(path));
+  const auto log = std::make_shared<RocksdbLog>();
+  auto store = OpenLogged(path, log);
+  if (!store.ok()) {
+    const std::string warnings = log->Collected();
+    return warnings.empty() ? store.status() : Annotate(store.status(), absl::StrCat("rocksdb warned: ", warnings));
+  }
+  log->StopCollecting();
+  return store;
+}
+
+absl::StatusOr<std::unique_ptr<RocksdbStore>> RocksdbStore::OpenLogged(const std::string& path,
+                                                                       const std::shared_ptr<RocksdbLog>& log) {
+  const rocksdb::DBOptions database = DatabaseOptions(log);
   // A store of a later version may have more families. RocksDB opens all or nothing, and we want to get as far as the
   // schema version, to name it.
   std::vector<std::string> names(kFamilyNames.begin(), kFamilyNames.end());
   if (std::filesystem::exists(std::filesystem::path(path) / "CURRENT")) {
     std::vector<std::string> present;
-    RETURN_IF_ERROR(FromRocksdb(rocksdb::DB::ListColumnFamilies(DatabaseOptions(), path, &present), path));
+    RETURN_IF_ERROR(FromRocksdb(rocksdb::DB::ListColumnFamilies(database, path, &present), path));
     for (std::string& name : present) {
       if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
     }
@@ -123,7 +135,7 @@ absl::StatusOr<std::unique_ptr<RocksdbStore>> RocksdbStore::Open(const std::stri
 
   rocksdb::DB* raw_db = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> raw_handles;
-  RETURN_IF_ERROR(FromRocksdb(rocksdb::DB::Open(DatabaseOptions(), path, families, &raw_handles, &raw_db), path));
+  RETURN_IF_ERROR(FromRocksdb(rocksdb::DB::Open(database, path, families, &raw_handles, &raw_db), path));
   std::unique_ptr<rocksdb::DB> db(raw_db);
   Handles handles(raw_handles.begin(), raw_handles.end());
 

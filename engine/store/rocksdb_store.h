@@ -16,6 +16,8 @@ class Iterator;
 
 namespace flocker {
 
+class RocksdbLog;
+
 class RocksdbStore final : public Store {
  public:
   // Opens the database in the directory `path`, and makes it (mode 0700: it holds CHAP secrets) when it does not exist.
@@ -39,6 +41,8 @@ class RocksdbStore final : public Store {
 
   RocksdbStore(std::string path, std::unique_ptr<rocksdb::DB> db, Handles handles);
 
+  static absl::StatusOr<std::unique_ptr<RocksdbStore>> OpenLogged(const std::string& path,
+                                                                  const std::shared_ptr<RocksdbLog>& log);
   absl::Status CheckSchema();
   absl::Status ReadLastEvent() EXCLUDES(mutex_);
   absl::Status CheckBatch(const Batch& batch) const REQUIRES(mutex_);
