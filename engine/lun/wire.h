@@ -213,6 +213,7 @@ enum class Loss : uint32_t {
   kIdentity = 4,      // behind the grant is another LUN, or a smaller one: nothing was issued to it
   kReservation = 5,   // another initiator holds a reservation
   kProtocol = 6,      // the LUN or target answered what it must not
+  kMount = 7,         // the LUN is fine, but its file could not be mounted; nothing was issued to it
 };
 
 // The session under `epoch` is closed here (not: known to be gone at the array) and its grant is spent.
