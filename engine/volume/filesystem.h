@@ -1,4 +1,4 @@
-// A dataset's ext4: made, checked, mounted at a path that exists only while it is mounted, and let go.
+// A dataset's ext4 at a path that exists only while it is mounted, and letting it go.
 //
 //   device --PrepareFilesystem--> ready --MountFilesystem--> mounted --UnmountFilesystem--> ready
 //                                                               \--DetachFilesystem--> gone from here, lingering while
@@ -12,25 +12,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/model/ids.h"
-#include "engine/volume/superblock.h"
 
 namespace flocker {
 
 // The mountpoint of one attachment: <root>/mnt/<uuid>.<epoch>.
 std::string MountPath(const std::string& root, const DatasetId& id, uint64_t epoch);
-
-struct Prepared {
-  FormatAction done = FormatAction::kMount;  // what was done to the device; never kRefuse
-  std::string check;                         // why e2fsck ran and what it said; empty when it did not run
-};
-
-// Probes the device and does what DecideFormat says: the only way to mkfs. Afterwards the filesystem can be mounted.
-// Runs `e2fsck -p` when the superblock asks for it, or before it adopts; never answers yes to a question of its own.
-// Idempotent. Blocks for as long as a check takes, at most `check_timeout`.
-// Errors: kForbidden when the device carries anything that is not this dataset's (nothing was changed); kIo when the
-// filesystem needs a check by hand or the device fails.
-absl::StatusOr<Prepared> PrepareFilesystem(const std::string& device, const DatasetId& id, bool formatted,
-                                           absl::Duration check_timeout = absl::Hours(2));
 
 // Who owns the root directory of a filesystem that nobody has used yet.
 struct FreshRoot {
@@ -62,8 +48,19 @@ absl::Status SyncFilesystem(const std::string& path);
 // see exclusive.h.
 absl::Status UnmountFilesystem(const std::string& path);
 
+// The release (DESIGN §2, "In use", step 4): umount, ProveExclusive, and mounted again when the proof fails. The path
+// is gone the moment it is no longer mounted. Idempotent: what is not mounted is proven all the same. Blocks while
+// dirty data is written back (sync first), then at most `grace`. OK: unmounted, and held by nobody. kBusy: mounted as
+// it was (under a new mount id), nothing lost. Any other error: read FindMount to see where it stands.
+// `request.fresh_root` plays no part.
+absl::Status ReleaseFilesystem(const MountRequest& request, absl::Duration grace = absl::Milliseconds(100));
+
 // For a fenced attachment, whose device must already fail its I/O: stops the filesystem (FS_IOC_SHUTDOWN without a log
 // flush), detaches the mount lazily and removes the path. Does not wait for holders. Idempotent.
 absl::Status DetachFilesystem(const std::string& path);
+
+// Removes every path below <root>/mnt that is not mounted: what a crash or a reboot left. Others' paths of the same
+// root must not be in the middle of MountFilesystem or ReleaseFilesystem.
+absl::Status SweepMountPaths(const std::string& root);
 
 }  // namespace flocker

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -20,7 +21,7 @@ struct LoopDevice {
   int number = -1;
   dev_t device = 0;          // st_rdev of path(); st_dev of files of a filesystem on it
   uint64_t sequence = 0;     // the kernel's diskseq: grows with every attach and detach of any disk (Linux 5.15)
-  std::string backing_file;  // as it was given to AttachLoop, or as sysfs shows it
+  std::string backing_file;  // as the kernel shows it
 
   std::string path() const;  // /dev/loop<number>
   bool operator==(const LoopDevice&) const = default;
