@@ -102,6 +102,17 @@ absl::Status RemovePath(const std::string& path) {
                      absl::StrCat("cannot remove the mountpoint ", path, error == ENOTEMPTY ? kWrittenBelow : ""));
 }
 
+// One that is there already comes from a crash or a failed proof. It is not replaced: see Aside.
+absl::Status MakePath(const std::string& path) {
+  if (mkdir(path.c_str(), 0) == 0) return absl::OkStatus();
+  if (errno != EEXIST) return ErrnoStatus(errno, absl::StrCat("cannot make the mountpoint ", path));
+  std::error_code error;
+  const bool empty = std::filesystem::is_empty(path, error);
+  if (error) return ErrnoStatus(error.value(), absl::StrCat("cannot look into the mountpoint ", path));
+  if (!empty) return ErrnoStatus(ENOTEMPTY, absl::StrCat("will not mount over ", path, kWrittenBelow));
+  return absl::OkStatus();
+}
+
 absl::Status Unmount(const std::string& path) {
   ASSIGN_OR_RETURN(const auto present, FindMount(path));
   if (!present || umount2(path.c_str(), UMOUNT_NOFOLLOW) == 0) return absl::OkStatus();
@@ -141,14 +152,11 @@ absl::Status MountFilesystem(const MountRequest& request) {
   const std::string parent = std::filesystem::path(request.path).parent_path().string();
   RETURN_IF_ERROR(MakeDirectories(parent, 0711));
   if (chmod(parent.c_str(), 0711) != 0) return ErrnoStatus(errno, absl::StrCat("cannot chmod ", parent));
-  RETURN_IF_ERROR(RemovePath(request.path));  // a crash may have left it; only an empty one may be mounted over
-  if (mkdir(request.path.c_str(), 0) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("cannot make the mountpoint ", request.path));
-  }
+  RETURN_IF_ERROR(MakePath(request.path));
   if (move_mount(mount.get(), "", AT_FDCWD, request.path.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
     const absl::Status status = ErrnoStatus(errno, absl::StrCat("cannot mount ", request.device, " at ", request.path));
     const absl::Status removed = RemovePath(request.path);
-    return removed.ok() ? status : Annotate(status, removed.message());
+    return removed.ok() ? status : Annotate(status, removed.ToString());
   }
   return absl::OkStatus();
 }
@@ -175,7 +183,7 @@ absl::Status ReleaseFilesystem(const MountRequest& request, absl::Duration grace
   if (proof.ok()) return RemovePath(Aside(request.path));
 
   if (rename(Aside(request.path).c_str(), request.path.c_str()) != 0 && errno != ENOENT) {
-    return Annotate(ErrnoStatus(errno, absl::StrCat("cannot move ", request.path, " back")), proof.message());
+    return Annotate(ErrnoStatus(errno, absl::StrCat("cannot move ", request.path, " back")), proof.ToString());
   }
   MountRequest again = request;
   again.fresh_root.reset();
