@@ -40,7 +40,7 @@ absl::StatusOr<std::vector<Holder>> FindHolders(const HolderQuery& query) {
 std::string Describe(const std::vector<Holder>& holders) {
   if (holders.empty()) {
     return "held by something that no process or mount shows: a loop device, swap file or overlay on a file inside, an "
-           "NFS export, or a mount namespace without a process";
+           "NFS export, a mount namespace without a process, or a process that may not be looked at";
   }
   std::string text = "held by ";
   for (size_t i = 0; i < std::min(holders.size(), kMostDescribed); ++i) {

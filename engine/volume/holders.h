@@ -1,6 +1,6 @@
 // Who uses a dataset on this machine (DESIGN §2, "In use", steps 2 and 3): what a refusal names. The authority is
 // ProveExclusive; this scan may miss a holder that the kernel shows nowhere (a loop device on a file inside, an
-// overlay's layer, a mount namespace without a process).
+// overlay's layer, a mount namespace without a process, a process of a user namespace above ours).
 #pragma once
 
 #include <sys/types.h>

@@ -20,10 +20,12 @@ HolderChild::HolderChild(const std::function<bool()>& setup) {
   if (pipe(ends.data()) != 0) std::abort();
   const unique_fd reader(ends[0]);
   unique_fd writer(ends[1]);
+  const pid_t parent = getpid();
   pid_ = fork();
   if (pid_ < 0) std::abort();
   if (pid_ == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is killed leaves nobody holding anything
+    prctl(PR_SET_PDEATHSIG, SIGKILL);   // a test that is killed leaves nobody holding anything
+    if (getppid() != parent) _exit(1);  // it was killed before that took effect
     if (!setup()) {
       std::perror("a holder cannot be set up");
       _exit(1);
