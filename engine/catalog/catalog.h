@@ -15,6 +15,8 @@ namespace flocker {
 constexpr size_t kMaxCatalogError = 240;
 
 struct CatalogNode {
+  using Id = NodeId;
+
   NodeId id;
   std::string name;
   bool connected = false;  // control has its stream
@@ -22,6 +24,8 @@ struct CatalogNode {
 };
 
 struct CatalogDataset {
+  using Id = DatasetId;
+
   DatasetId id;
   std::string name;
   NodeId node;        // whose directory shows it; empty for one in the trash
