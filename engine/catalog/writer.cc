@@ -124,7 +124,7 @@ absl::Status CatalogWriter::Commit() {
   if (heap_.arena().damaged())
     return absl::InternalError(absl::StrCat("the trees of the catalogue ", path_, " are broken"));
   if (published_ && root_.trees == committed_.trees) {  // everything was already so
-    root_ = committed_;
+    Rollback();
     return absl::OkStatus();
   }
   segment_->Commit(root_);
@@ -157,24 +157,26 @@ uint32_t CatalogWriter::Find(const typename Entry::Id& id) {
 
 template <class Entry>
 absl::Status CatalogWriter::Put(const Entry& entry) {
+  const uint32_t old = Find<Entry>(entry.id);
+  Entry present;
+  if (old != 0) present = catalog::Load<Entry>(heap_.arena(), old);
+  if (present == entry) return absl::OkStatus();
   RETURN_IF_ERROR(Reserve());
-  if (const uint32_t old = Find<Entry>(entry.id); old != 0) {
-    const auto present = catalog::Load<Entry>(heap_.arena(), old);
-    if (present == entry) return absl::OkStatus();
-    Erase(old, present);
-  }
-  const uint32_t item = heap_.Allocate(GranulesOf(entry));
+  if (old != 0) Erase(old, present);
+  const uint32_t item = heap_.Allocate(catalog::GranulesOf(entry));
   Store(heap_.arena(), item, entry);
-  for (const Order order : OrdersOf(entry)) root_.tree(order) = catalog::Insert(heap_, order, root_.tree(order), item);
+  for (const Order order : catalog::OrdersOf(entry))
+    root_.tree(order) = catalog::Insert(heap_, order, root_.tree(order), item);
   ++CountOf<Entry>(root_);
   return absl::OkStatus();
 }
 
 template <class Entry>
 absl::Status CatalogWriter::Drop(const typename Entry::Id& id) {
-  if (std::is_same_v<Entry, CatalogNode> && id.str() == self_.str()) return absl::OkStatus();
+  const uint32_t item = Find<Entry>(id);
+  if (item == 0 || id.str() == self_.str()) return absl::OkStatus();
   RETURN_IF_ERROR(Reserve());
-  if (const uint32_t item = Find<Entry>(id); item != 0) Erase(item, catalog::Load<Entry>(heap_.arena(), item));
+  Erase(item, catalog::Load<Entry>(heap_.arena(), item));
   return absl::OkStatus();
 }
 
@@ -190,8 +192,9 @@ absl::Status CatalogWriter::DropAllBut(const std::vector<Entry>& kept) {
 
 template <class Entry>
 void CatalogWriter::Erase(uint32_t item, const Entry& entry) {
-  for (const Order order : OrdersOf(entry)) root_.tree(order) = catalog::Erase(heap_, order, root_.tree(order), item);
-  heap_.Retire(item, GranulesOf(entry));
+  for (const Order order : catalog::OrdersOf(entry))
+    root_.tree(order) = catalog::Erase(heap_, order, root_.tree(order), item);
+  heap_.Retire(item, catalog::GranulesOf(entry));
   --CountOf<Entry>(root_);
 }
 
