@@ -48,8 +48,12 @@ absl::Status ReplaceFile(const std::string& path, const std::string& content, mo
     return ErrnoStatus(errno, absl::StrCat("cannot rename ", temporary, " to ", path));
   }
   const std::string directory = std::filesystem::path(path).parent_path().string();
-  const unique_fd dir(open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!dir || fsync(dir.get()) != 0) return ErrnoStatus(errno, absl::StrCat("cannot sync the directory of ", path));
+  return SyncDirectory(directory.empty() ? "." : directory);
+}
+
+absl::Status SyncDirectory(const std::string& path) {
+  const unique_fd dir(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!dir || fsync(dir.get()) != 0) return ErrnoStatus(errno, absl::StrCat("cannot sync the directory ", path));
   return absl::OkStatus();
 }
 

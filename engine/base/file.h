@@ -14,6 +14,9 @@ absl::StatusOr<std::string> ReadFile(const std::string& path);
 // any point there is the old content or the new one.
 absl::Status ReplaceFile(const std::string& path, const std::string& content, mode_t mode = 0600);
 
+// Makes the names in the directory durable: what was created in, renamed into or unlinked from it.
+absl::Status SyncDirectory(const std::string& path);
+
 // mkdir -p with `mode` for what is missing.
 absl::Status MakeDirectories(const std::string& path, mode_t mode = 0755);
 

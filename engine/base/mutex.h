@@ -11,6 +11,9 @@
 #define FLOCKER_THREAD_ATTRIBUTE(x)
 #endif
 
+// gRPC's headers bring Abseil's old macros of the same names and meaning.
+#undef GUARDED_BY
+#undef NO_THREAD_SAFETY_ANALYSIS
 #define CAPABILITY(x) FLOCKER_THREAD_ATTRIBUTE(capability(x))
 #define SCOPED_CAPABILITY FLOCKER_THREAD_ATTRIBUTE(scoped_lockable)
 #define GUARDED_BY(x) FLOCKER_THREAD_ATTRIBUTE(guarded_by(x))

@@ -24,7 +24,8 @@ LocalStep NextToAttach(const Attachment& a) {
       if (a.formatted) return LocalStep::kMount;
       return a.reported ? LocalStep::kNone : LocalStep::kReportFormatted;
     case Stage::kMounted:
-      return a.reported ? LocalStep::kNone : LocalStep::kReportAttached;
+      // In a renewal there is nothing to report before the LUN server is logged in again.
+      return a.reported || a.session_epoch != a.epoch ? LocalStep::kNone : LocalStep::kReportAttached;
   }
   return LocalStep::kNone;
 }
@@ -128,6 +129,8 @@ LocalStep NextLocalStep(const Attachment& a) {
 Attachment AfterLocalStep(Attachment a, LocalStep step, StepResult result) {
   if (result == StepResult::kBusy) a.leave = Leave::kBusy;
   if (result == StepResult::kDone) Advance(a, step);
+  // A release that failed while mounted begins anew: who waited at the gate was let in meanwhile.
+  if (result == StepResult::kFailed && a.stage == Stage::kMounted && a.leave != Leave::kBusy) a.leave = Leave::kNotYet;
   return a;
 }
 

@@ -1,0 +1,272 @@
+#include "engine/agent/agent.h"
+
+#include <sys/stat.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
+#include "engine/base/status.h"
+#include "engine/rpc/channel.h"
+#include "engine/volume/filesystem.h"
+#include "engine/volume/fuse_mount.h"
+
+namespace flocker {
+namespace {
+
+constexpr char kCatalogFile[] = "catalog";
+
+AttachOrder FromRpc(const rpc::Attach& attach, const DatasetId& id) {
+  return {.id = id,
+          .name = attach.name(),
+          .epoch = attach.epoch(),
+          .mount_epoch = attach.mount_epoch(),
+          .portal = attach.portal(),
+          .target = attach.target(),
+          .lun = attach.lun(),
+          .initiator = attach.initiator(),
+          .user = attach.user(),
+          .secret = attach.secret(),
+          .formatted = attach.formatted(),
+          .root_uid = attach.root_uid(),
+          .root_gid = attach.root_gid(),
+          .root_mode = attach.root_mode()};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config) {
+  for (const char* directory : {"", "/mnt"}) RETURN_IF_ERROR(MakeDirectories(config.root + directory, 0711));
+  for (const char* directory : {"/lun", "/format"}) RETURN_IF_ERROR(MakeDirectories(config.root + directory, 0700));
+  ASSIGN_OR_RETURN(Journal journal, Journal::Open(config.root));
+  std::unique_ptr<Agent> agent(new Agent(config, std::move(journal)));
+  RETURN_IF_ERROR(agent->Open());
+  return agent;
+}
+
+Agent::Agent(AgentConfig config, Journal journal) : config_(std::move(config)), journal_(std::move(journal)) {}
+
+Agent::~Agent() {
+  owned_link_.reset();
+  link_ = nullptr;
+  if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
+}
+
+absl::Status Agent::Open() {
+  RETURN_IF_ERROR(EnsureFuseControl());
+  rpc::TreeWelcome welcome;
+  welcome.set_node_id(journal_.node().str());
+  welcome.set_node_name(config_.name);
+  welcome.set_catalog(absl::StrCat(config_.root, "/", kCatalogFile));
+  welcome.set_mount_root(absl::StrCat(config_.root, "/mnt"));
+  tree_ = std::make_unique<TreeService>(config_.tree, welcome);
+  ASSIGN_OR_RETURN(auto catalog, CatalogWriter::Open(welcome.catalog(), {.id = journal_.node(), .name = config_.name}));
+  view_ = std::make_unique<NodeView>(std::move(catalog), [this](uint64_t version) { tree_->CatalogChanged(version); });
+
+  ASSIGN_OR_RETURN(const std::vector<Attachment> held, journal_.Load());
+  for (const Attachment& attachment : held) {
+    auto holding = std::make_shared<Holding>(Context(), attachment, std::nullopt);
+    const MutexLock lock(mutex_);
+    holdings_[{attachment.id, attachment.mount_epoch}] = std::move(holding);
+  }
+  if (held.empty()) RETURN_IF_ERROR(SweepMountPaths(config_.root));
+
+  RETURN_IF_ERROR(StartTreeServer());
+  tree_process_ = std::make_unique<TreeProcess>(
+      TreeProcess::Config{.argv = {absl::StrCat(config_.binaries, "/flocker-fs"), "--node", config_.name, "--agent",
+                                   absl::StrCat("unix:", config_.root, "/agent.sock"), "--mountpoint", config_.tree},
+                          .mountpoint = config_.tree,
+                          .pid_file = absl::StrCat(config_.root, "/fs.pid")});
+  owned_link_ = std::make_unique<ControlLink>(
+      config_.control, ControlLink::Events{.hello = [this] { return Hello(); },
+                                           .reachable = [this](bool reachable) { OnReachable(reachable); },
+                                           .message = [this](const rpc::AgentDown& message) { OnControl(message); },
+                                           .tick = [this] { OnTick(); }});
+  link_ = owned_link_.get();
+  return absl::OkStatus();
+}
+
+absl::Status Agent::StartTreeServer() {
+  tree_->SetEvents({.execute =
+                        [this](const rpc::OperationRequest& request) {
+                          ControlLink* link = link_;
+                          return link != nullptr && link->Execute(request);
+                        },
+                    .refusal =
+                        [this](const rpc::Refusal& refusal) {
+                          rpc::AgentUp up;
+                          *up.mutable_refusal() = refusal;
+                          Send(up);
+                        },
+                    .holders =
+                        [this](const DatasetId& id) {
+                          const auto holdings = HoldingsOf(id);
+                          return holdings.empty() ? std::string() : holdings.back()->DescribeHolders();
+                        },
+                    .control_reachable =
+                        [this] {
+                          ControlLink* link = link_;
+                          return link != nullptr && link->reachable();
+                        }});
+  const std::string address = absl::StrCat("unix:", config_.root, "/agent.sock");
+  grpc::ServerBuilder builder;
+  AddListener(builder, address);
+  builder.RegisterService(tree_.get());
+  const mode_t before = umask(0177);  // the socket is root's from its first moment
+  server_ = builder.BuildAndStart();
+  umask(before);
+  if (server_ == nullptr) return absl::UnavailableError(absl::StrCat("cannot listen on ", address));
+  return absl::OkStatus();
+}
+
+NodeContext Agent::Context() {
+  return {.root = config_.root,
+          .node_name = config_.name,
+          .lun_binary = absl::StrCat(config_.binaries, "/flocker-lun"),
+          .journal = &journal_,
+          .watcher = &watcher_,
+          .tree = tree_.get(),
+          .send = [this](const rpc::AgentUp& message) { Send(message); },
+          .publish = [this](const DatasetId& id, uint32_t serial,
+                            uint64_t mount_epoch) { view_->SetMounted(id, serial, mount_epoch); },
+          .name_of = [this](const DatasetId& id) { return view_->NameOf(id); },
+          .forget = [this](const DatasetId& id, uint64_t mount_epoch) { Forget(id, mount_epoch); }};
+}
+
+std::vector<std::shared_ptr<Holding>> Agent::Holdings() {
+  const MutexLock lock(mutex_);
+  std::vector<std::shared_ptr<Holding>> all;
+  all.reserve(holdings_.size());
+  for (const auto& [key, holding] : holdings_) all.push_back(holding);
+  return all;
+}
+
+// In the order of their mount epochs: the last is the present one, the others are being cleaned up.
+std::vector<std::shared_ptr<Holding>> Agent::HoldingsOf(const DatasetId& id) {
+  const MutexLock lock(mutex_);
+  std::vector<std::shared_ptr<Holding>> all;
+  for (auto it = holdings_.lower_bound({id, 0}); it != holdings_.end() && it->first.first == id; ++it) {
+    all.push_back(it->second);
+  }
+  return all;
+}
+
+void Agent::Send(const rpc::AgentUp& message) {
+  ControlLink* link = link_;
+  if (link != nullptr) link->Send(message);
+}
+
+void Agent::Forget(const DatasetId& id, uint64_t mount_epoch) {
+  const MutexLock lock(mutex_);
+  const auto it = holdings_.find({id, mount_epoch});
+  if (it == holdings_.end()) return;
+  finished_.push_back(std::move(it->second));
+  holdings_.erase(it);
+}
+
+rpc::AgentHello Agent::Hello() {
+  rpc::AgentHello hello;
+  hello.mutable_node()->set_id(journal_.node().str());
+  hello.mutable_node()->set_name(config_.name);
+  hello.mutable_node()->set_address(config_.address);
+  const auto boot = ReadFile("/proc/sys/kernel/random/boot_id");
+  if (boot.ok()) hello.set_boot_id(std::string(absl::StripSuffix(*boot, "\n")));
+  hello.set_view_version(view_->version());
+  hello.set_version(FLOCKER_VERSION);
+  for (const auto& holding : Holdings()) {
+    if (const auto held = holding->held()) *hello.add_held() = *held;
+  }
+  return hello;
+}
+
+void Agent::OnReachable(bool reachable) {
+  tree_->ControlReachable(reachable);
+  for (const auto& holding : Holdings()) holding->OnControlReachable(reachable);
+}
+
+void Agent::OnTick() {
+  std::vector<std::shared_ptr<Holding>> finished;
+  {
+    const MutexLock lock(mutex_);
+    finished.swap(finished_);
+  }
+  finished.clear();  // joins their threads, which have nothing left to do
+  for (const auto& holding : Holdings()) holding->OnTick();
+}
+
+void Agent::OnControl(const rpc::AgentDown& message) {
+  switch (message.kind_case()) {
+    case rpc::AgentDown::kWelcome:
+      for (const auto& holding : Holdings()) holding->Repeat();
+      return;
+    case rpc::AgentDown::kAttach:
+      return OnAttach(message.attach());
+    case rpc::AgentDown::kRelease:
+      return OnRelease(message.release());
+    case rpc::AgentDown::kDrop:
+      if (const auto id = DatasetId::Parse(message.drop().dataset_id())) {
+        for (const auto& holding : HoldingsOf(*id)) holding->OnDrop(message.drop().epoch());
+      }
+      return;
+    case rpc::AgentDown::kView:
+      return view_->Apply(message.view());
+    case rpc::AgentDown::kReply:
+      return tree_->Reply(message.reply());
+    default:
+      return;
+  }
+}
+
+void Agent::OnAttach(const rpc::Attach& attach) {
+  const auto id = DatasetId::Parse(attach.dataset_id());
+  if (!id) return;
+  const AttachOrder order = FromRpc(attach, *id);
+  bool known = false;
+  for (const auto& holding : HoldingsOf(*id)) {
+    if (holding->mount_epoch() == order.mount_epoch) {
+      known = true;
+      holding->OnAttach(order);
+    } else {
+      holding->OnDrop(order.epoch);  // the record knows nothing of it any more
+    }
+  }
+  if (known) return;
+  Attachment attachment;
+  attachment.id = *id;
+  attachment.name = order.name;
+  attachment.epoch = order.epoch;
+  attachment.mount_epoch = order.mount_epoch;
+  attachment.formatted = order.formatted;
+  const auto serial = journal_.NewSerial();
+  absl::Status status = serial.status();
+  if (serial.ok()) {
+    attachment.serial = *serial;
+    status = journal_.Put(attachment);
+  }
+  if (!status.ok()) {
+    rpc::AgentUp up;
+    up.mutable_report()->set_dataset_id(id->str());
+    up.mutable_report()->set_epoch(order.epoch);
+    up.mutable_report()->set_kind(rpc::Report::FAILED);
+    up.mutable_report()->set_message(std::string(status.message()));
+    return Send(up);
+  }
+  auto holding = std::make_shared<Holding>(Context(), attachment, order);
+  const MutexLock lock(mutex_);
+  holdings_[{*id, order.mount_epoch}] = std::move(holding);
+}
+
+void Agent::OnRelease(const rpc::Release& release) {
+  const auto id = DatasetId::Parse(release.dataset_id());
+  if (!id) return;
+  const auto holdings = HoldingsOf(*id);
+  if (!holdings.empty()) return holdings.back()->OnRelease(release.epoch());
+  // Nothing of it is here, so nothing of it is held: a repeated order, or a node that was rebooted.
+  rpc::AgentUp up;
+  up.mutable_report()->set_dataset_id(id->str());
+  up.mutable_report()->set_epoch(release.epoch());
+  up.mutable_report()->set_kind(rpc::Report::RELEASED);
+  Send(up);
+}
+
+}  // namespace flocker

@@ -1,0 +1,76 @@
+// One node's agent: its holdings, its tree, its link to control, put together.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/agent/control_link.h"
+#include "engine/agent/holding.h"
+#include "engine/agent/journal.h"
+#include "engine/agent/node_view.h"
+#include "engine/agent/tree_process.h"
+#include "engine/agent/tree_service.h"
+#include "engine/agent/watcher.h"
+#include "engine/base/mutex.h"
+
+namespace flocker {
+
+struct AgentConfig {
+  std::string name;
+  std::string root;      // absolute, without symlinks: loop devices are found again by their backing file's path
+  std::string control;   // address
+  std::string tree;      // mountpoint
+  std::string address;   // of this node, as others may reach it
+  std::string binaries;  // directory of flocker-lun and flocker-fs
+};
+
+class Agent {
+ public:
+  // Takes up what an earlier agent left, then serves until the process ends.
+  static absl::StatusOr<std::unique_ptr<Agent>> Start(const AgentConfig& config);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+ private:
+  using HoldingKey = std::pair<DatasetId, uint64_t>;  // and its mount epoch
+
+  Agent(AgentConfig config, Journal journal);
+  absl::Status Open();
+  absl::Status StartTreeServer();
+  rpc::AgentHello Hello();
+  void OnControl(const rpc::AgentDown& message);
+  void OnAttach(const rpc::Attach& attach);
+  void OnRelease(const rpc::Release& release);
+  void OnReachable(bool reachable);
+  void OnTick();
+  void Send(const rpc::AgentUp& message);
+  void Forget(const DatasetId& id, uint64_t mount_epoch);
+  std::vector<std::shared_ptr<Holding>> Holdings();
+  std::vector<std::shared_ptr<Holding>> HoldingsOf(const DatasetId& id);
+  NodeContext Context();
+
+  const AgentConfig config_;
+  Journal journal_;
+  Watcher watcher_;
+  std::unique_ptr<TreeService> tree_;
+  std::unique_ptr<NodeView> view_;
+  std::unique_ptr<grpc::Server> server_;
+  std::atomic<ControlLink*> link_ = nullptr;
+
+  Mutex mutex_;
+  std::map<HoldingKey, std::shared_ptr<Holding>> holdings_ GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<Holding>> finished_ GUARDED_BY(mutex_);  // their threads have yet to be joined
+
+  std::unique_ptr<TreeProcess> tree_process_;
+  std::unique_ptr<ControlLink> owned_link_;  // last: its thread uses all of the above
+};
+
+}  // namespace flocker

@@ -1,0 +1,499 @@
+#include "engine/agent/holding.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
+#include "engine/base/status.h"
+#include "engine/catalog/inode_numbers.h"
+#include "engine/volume/exclusive.h"
+#include "engine/volume/format.h"
+#include "engine/volume/fuse_mount.h"
+#include "engine/volume/mountinfo.h"
+
+namespace flocker {
+namespace {
+
+constexpr absl::Duration kLoginTimeout = absl::Seconds(30);
+constexpr absl::Duration kStopTimeout = absl::Seconds(20);
+constexpr absl::Duration kDetachTimeout = absl::Seconds(5);
+constexpr absl::Duration kGateGrace = absl::Milliseconds(200);  // DESIGN §2: RELEASE arrives asynchronously
+
+}  // namespace
+
+Holding::Holding(const NodeContext& context, Attachment attachment, std::optional<AttachOrder> order)
+    : context_(context),
+      id_(attachment.id),
+      mount_epoch_(attachment.mount_epoch),
+      serial_(attachment.serial),
+      attachment_(std::move(attachment)),
+      order_(std::move(order)) {
+  bool adopted = false;
+  {
+    const MutexLock lock(mutex_);
+    adopted = !order_;
+  }
+  if (adopted) AdoptFromMachine();
+  thread_ = std::thread([this] { Run(); });
+}
+
+Holding::~Holding() {
+  {
+    const MutexLock lock(mutex_);
+    stopping_ = true;
+    wake_.NotifyAll();
+  }
+  thread_.join();
+}
+
+std::string Holding::SocketPath() const { return absl::StrCat(FilePath(), ".sock"); }
+std::string Holding::FilePath() const { return absl::StrCat(context_.root, "/lun/", id_.str(), ".", mount_epoch_); }
+std::string Holding::NativePath() const { return MountPath(context_.root, id_, mount_epoch_); }
+
+std::shared_ptr<LunServer> Holding::lun() const {
+  const MutexLock lock(mutex_);
+  return lun_;
+}
+
+// ---- orders and events ----
+
+void Holding::Kick() {
+  paused_ = false;
+  wake_.NotifyAll();
+}
+
+void Holding::Save() {
+  if (const absl::Status status = context_.journal->Put(attachment_); !status.ok()) {
+    spdlog::error("{} e{}: the journal cannot be written: {}", id_.str(), attachment_.epoch,
+                  std::string(status.message()));
+  }
+}
+
+void Holding::OnAttach(const AttachOrder& order) {
+  std::shared_ptr<LunServer> server;
+  {
+    const MutexLock lock(mutex_);
+    if (order.epoch < attachment_.epoch || attachment_.aim == Aim::kDrop) return;
+    const Attachment before = attachment_;
+    attachment_ = OnAttachOrder(attachment_, order.epoch, order.formatted);
+    if (before.epoch != attachment_.epoch || before.formatted != attachment_.formatted) Save();
+    order_ = order;
+    server = lun_;
+    Kick();
+  }
+  if (server != nullptr) server->Login(order);
+}
+
+void Holding::OnRelease(uint64_t epoch) {
+  const MutexLock lock(mutex_);
+  if (epoch < attachment_.epoch) return;
+  attachment_ = OnReleaseOrder(attachment_, epoch);
+  Kick();
+}
+
+void Holding::OnDrop(uint64_t epoch) {
+  std::shared_ptr<LunServer> server;
+  {
+    const MutexLock lock(mutex_);
+    if (epoch < attachment_.epoch) return;
+    attachment_ = OnDropOrder(attachment_);
+    Save();
+    server = lun_;
+    Kick();
+  }
+  // Whatever step is under way may be waiting for the device: it fails now instead.
+  if (server != nullptr) server->Fence();
+}
+
+void Holding::OnControlReachable(bool reachable) {
+  if (const auto server = lun()) server->SetControlReachable(reachable);
+}
+
+void Holding::Repeat() {
+  const MutexLock lock(mutex_);
+  if (lun_ == nullptr) return;
+  if (const auto lost = lun_->lost_epoch(); lost && *lost == attachment_.epoch) {
+    Report(rpc::Report::SESSION_LOST, "its session is gone");
+  }
+}
+
+void Holding::OnTick() {
+  std::shared_ptr<LunServer> server;
+  {
+    const MutexLock lock(mutex_);
+    if (!writes_paused_) return;
+    writes_paused_ = write_failed_again_;
+    write_failed_again_ = false;
+    server = lun_;
+  }
+  if (server != nullptr) server->RetryWrites();
+}
+
+void Holding::OnLunNotice(const std::string& kind, const std::string& message) {
+  if (kind == "write-paused") {
+    const MutexLock lock(mutex_);
+    write_failed_again_ = true;
+    if (std::exchange(writes_paused_, true)) return;
+  }
+  rpc::AgentUp up;
+  up.mutable_notice()->set_dataset_id(id_.str());
+  up.mutable_notice()->set_kind(kind);
+  up.mutable_notice()->set_message(message);
+  context_.send(up);
+}
+
+void Holding::OnLunDied() {
+  spdlog::error("{}: flocker-lun died; its attachment is given up", id_.str());
+  // The agent still holds the session's descriptor, so requests would wait for ever: they fail instead.
+  if (const absl::Status status = DetachFuseMount(FilePath()); !status.ok()) {
+    spdlog::error("{}: {}", id_.str(), std::string(status.message()));
+  }
+  const MutexLock lock(mutex_);
+  lun_died_ = true;
+  attachment_ = OnDropOrder(attachment_);
+  Kick();
+}
+
+LunServer::Events Holding::LunEvents() {
+  return {.session_lost =
+              [this](uint64_t epoch, const std::string& reason) {
+                const MutexLock lock(mutex_);
+                if (epoch == attachment_.epoch) Report(rpc::Report::SESSION_LOST, reason);
+              },
+          .resumed =
+              [this](uint64_t epoch) {
+                const MutexLock lock(mutex_);
+                attachment_.session_epoch = epoch;
+                wake_.NotifyAll();
+              },
+          .notice = [this](const std::string& kind, const std::string& message) { OnLunNotice(kind, message); },
+          .died = [this] { OnLunDied(); }};
+}
+
+void Holding::Report(rpc::Report::Kind kind, const std::string& message) {
+  rpc::AgentUp up;
+  rpc::Report& report = *up.mutable_report();
+  report.set_dataset_id(id_.str());
+  report.set_epoch(attachment_.epoch);
+  report.set_kind(kind);
+  report.set_message(message);
+  if (lun_ != nullptr) report.set_block_size(lun_->block_size());
+  // A lost session interrupts whatever the steps so far were for; their times belong to the report that ends it.
+  if (kind != rpc::Report::SESSION_LOST) {
+    report.mutable_timeline()->Assign(timeline_.begin(), timeline_.end());
+    timeline_.clear();
+  }
+  context_.send(up);
+}
+
+std::optional<rpc::Held> Holding::held() const {
+  const MutexLock lock(mutex_);
+  if (attachment_.aim == Aim::kDrop) return std::nullopt;
+  rpc::Held held;
+  held.set_dataset_id(id_.str());
+  held.set_epoch(attachment_.epoch);
+  held.set_mount_epoch(mount_epoch_);
+  held.set_mounted(attachment_.stage == Stage::kMounted);
+  return held;
+}
+
+// ---- the thread ----
+
+void Holding::AdoptFromMachine() {
+  auto found_lun = LunServer::Find({.binary = context_.lun_binary,
+                                    .node = context_.node_name,
+                                    .socket = SocketPath(),
+                                    .file = FilePath(),
+                                    .dataset = id_,
+                                    .mount_epoch = mount_epoch_},
+                                   *context_.watcher, LunEvents());
+  const auto loop = FindLoop(FilePath());
+  const auto mount = FindMount(NativePath());
+  Found found;
+  found.lun = found_lun.ok();
+  found.loop = loop.ok() && loop->has_value();
+  found.mounted = mount.ok() && mount->has_value();
+  const MutexLock lock(mutex_);
+  attachment_ = Adopt(attachment_, found);
+  if (found_lun.ok()) {
+    lun_ = *std::move(found_lun);
+    attachment_.session_epoch = lun_->session_epoch();
+  } else {
+    lun_died_ = true;
+  }
+  // Nothing of it outlived the last agent (the machine was rebooted): there is no order to begin anew.
+  if (attachment_.stage == Stage::kEmpty && !found.lun) attachment_ = OnDropOrder(attachment_);
+  if (attachment_.stage == Stage::kMounted) context_.publish(id_, serial_, mount_epoch_);
+  spdlog::info("{} e{}: found again{}{}{}", id_.str(), attachment_.epoch, found.lun ? ", LUN server" : "",
+               found.loop ? ", loop" : "", found.mounted ? ", mounted" : "");
+}
+
+void Holding::Run() {
+  bool over = false;
+  while (!over) {
+    LocalStep step = LocalStep::kNone;
+    {
+      MutexLock lock(mutex_);
+      while (!stopping_ && (paused_ || NextLocalStep(attachment_) == LocalStep::kNone)) wake_.Wait(lock);
+      if (stopping_) return;
+      step = NextLocalStep(attachment_);
+      if (TellControl(step, over)) continue;
+    }
+    const absl::Time start = absl::Now();
+    const absl::Status status = RunStep(step);
+    const int64_t took = absl::ToInt64Microseconds(absl::Now() - start);
+    bool let_in = false;
+    {
+      const MutexLock lock(mutex_);
+      rpc::TimelineStep entry;
+      entry.set_step(std::string(LocalStepName(step)));
+      entry.set_duration_us(took);
+      timeline_.push_back(std::move(entry));
+      if (step == LocalStep::kDrop) {
+        Report(lun_died_ ? rpc::Report::NOT_HELD : rpc::Report::DROPPED, "fenced attachment cleaned up");
+        over = true;
+        continue;
+      }
+      const bool busy = !status.ok() && CauseOf(status) == Cause::kBusy && attachment_.aim == Aim::kRelease;
+      const StepResult result = status.ok() ? StepResult::kDone : busy ? StepResult::kBusy : StepResult::kFailed;
+      attachment_ = AfterLocalStep(attachment_, step, result);
+      if (busy) busy_ = std::string(status.message());
+      if (result == StepResult::kFailed && attachment_.aim != Aim::kDrop) {
+        let_in = attachment_.aim == Aim::kRelease && attachment_.stage == Stage::kMounted;
+        // A login that failed was reported as a lost session already: it takes a new grant, not a repetition.
+        const bool reported = step == LocalStep::kStartLun && lun_ != nullptr && lun_->lost_epoch() &&
+                              *lun_->lost_epoch() >= attachment_.epoch;
+        paused_ = true;
+        if (!reported) Report(rpc::Report::FAILED, absl::StrCat(LocalStepName(step).data(), ": ", status.message()));
+      }
+    }
+    if (let_in) LetIn();
+  }
+  context_.forget(id_, mount_epoch_);
+}
+
+bool Holding::TellControl(LocalStep step, bool& over) {
+  switch (step) {
+    case LocalStep::kReportFormatted:
+      Report(rpc::Report::FORMATTED, "");
+      break;
+    case LocalStep::kReportAttached:
+      Report(rpc::Report::ATTACHED, "");
+      break;
+    case LocalStep::kReportBusy:
+      LetIn();
+      Report(rpc::Report::BUSY, busy_);
+      break;
+    case LocalStep::kReportReleased:
+      if (const absl::Status status = context_.journal->Erase(id_, mount_epoch_); !status.ok()) {
+        spdlog::error("{}", std::string(status.message()));
+      }
+      Report(rpc::Report::RELEASED, "");
+      context_.tree->Ungate(id_);
+      over = true;
+      break;
+    default:
+      return false;
+  }
+  attachment_ = AfterLocalStep(attachment_, step, StepResult::kDone);
+  return true;
+}
+
+void Holding::LetIn() {
+  context_.publish(id_, serial_, mount_epoch_);
+  context_.tree->Ungate(id_);
+}
+
+absl::Status Holding::RunStep(LocalStep step) {
+  switch (step) {
+    case LocalStep::kStartLun:
+      return StartLun();
+    case LocalStep::kAttachLoop:
+      return AttachLoopDevice();
+    case LocalStep::kFormat:
+      return Format();
+    case LocalStep::kMount:
+    case LocalStep::kRemount:
+      return MountHere();
+    case LocalStep::kSync:
+      return SyncFilesystem(NativePath());
+    case LocalStep::kGate:
+      return GateTree();
+    case LocalStep::kScan:
+      return Scan();
+    case LocalStep::kUnmount:
+      return Unmount();
+    case LocalStep::kProve: {
+      ASSIGN_OR_RETURN(const LoopDevice loop, Loop());
+      return ProveExclusive(loop.path());
+    }
+    case LocalStep::kDetachLoop:
+      return DetachLoopDevice();
+    case LocalStep::kStopLun:
+      return StopLun();
+    case LocalStep::kDrop:
+      Drop();
+      return absl::OkStatus();
+    default:
+      return absl::InternalError("no step");
+  }
+}
+
+// ---- the steps ----
+
+absl::Status Holding::StartLun() {
+  std::shared_ptr<LunServer> server = lun();
+  AttachOrder order;
+  {
+    const MutexLock lock(mutex_);
+    if (!order_) return absl::FailedPreconditionError("waits for control's order");
+    order = *order_;
+  }
+  if (server == nullptr) {
+    ASSIGN_OR_RETURN(server, LunServer::Start({.binary = context_.lun_binary,
+                                               .node = context_.node_name,
+                                               .socket = SocketPath(),
+                                               .file = FilePath(),
+                                               .dataset = id_,
+                                               .mount_epoch = mount_epoch_},
+                                              *context_.watcher, LunEvents()));
+    const MutexLock lock(mutex_);
+    lun_ = server;
+  }
+  server->Login(order);
+  return server->WaitReady(order.epoch, kLoginTimeout);
+}
+
+absl::StatusOr<LoopDevice> Holding::Loop() const {
+  ASSIGN_OR_RETURN(std::optional<LoopDevice> loop, FindLoop(FilePath()));
+  if (!loop) return absl::NotFoundError(absl::StrCat("no loop device over ", FilePath()));
+  return *std::move(loop);
+}
+
+absl::Status Holding::AttachLoopDevice() {
+  const auto attached = FindLoop(FilePath());
+  if (attached.ok() && attached->has_value()) return absl::OkStatus();
+  return AttachLoop(FilePath(), lun()->block_size()).status();
+}
+
+MountRequest Holding::MountOptions(const std::string& path) const {
+  MountRequest request;
+  request.id = id_;
+  request.path = path;
+  return request;
+}
+
+absl::Status Holding::Format() {
+  ASSIGN_OR_RETURN(const LoopDevice loop, Loop());
+  bool formatted = false;
+  FreshRoot root;
+  {
+    const MutexLock lock(mutex_);
+    formatted = attachment_.formatted;
+    if (!formatted && !order_) return absl::FailedPreconditionError("waits for control's order");
+    if (order_) root = {.uid = order_->root_uid, .gid = order_->root_gid, .mode = order_->root_mode};
+  }
+  ASSIGN_OR_RETURN(const Prepared prepared, PrepareFilesystem(loop.path(), id_, formatted));
+  if (!prepared.check.empty()) OnLunNotice("checked", prepared.check);
+  if (formatted) return absl::OkStatus();
+  // Its root is made ready at a path nobody is told of: only when control has committed that it is formatted does it
+  // come to where users write.
+  MountRequest request = MountOptions(absl::StrCat(context_.root, "/format/", id_.str(), ".", mount_epoch_));
+  request.device = loop.path();
+  request.fresh_root = root;
+  RETURN_IF_ERROR(MountFilesystem(request));
+  return UnmountFilesystem(request.path);
+}
+
+absl::Status Holding::MountHere() {
+  ASSIGN_OR_RETURN(const LoopDevice loop, Loop());
+  MountRequest request = MountOptions(NativePath());
+  request.device = loop.path();
+  RETURN_IF_ERROR(MountFilesystem(request));
+  context_.publish(id_, serial_, mount_epoch_);
+  return absl::OkStatus();
+}
+
+HolderQuery Holding::Query() const {
+  HolderQuery query;
+  if (const auto loop = Loop(); loop.ok()) query.device = loop->device;
+  query.mount_path = NativePath();
+  query.fuse_device = context_.tree->device();
+  const std::string name = context_.name_of(id_);
+  const std::string inside = absl::StrCat("/", context_.node_name, "/", name);
+  query.tree_path = absl::StrCat(context_.tree->mountpoint(), inside);
+  query.serial = serial_;
+  query.extra_inodes = {RootInode(id_)};
+  query.fuse_roots = {inside};
+  query.ignored = context_.tree->own_processes();
+  query.ignored.insert(getpid());
+  return query;
+}
+
+std::string Holding::DescribeHolders() const {
+  const auto holders = FindHolders(Query());
+  if (!holders.ok()) return std::string(holders.status().message());
+  return holders->empty() ? "" : Describe(*holders);
+}
+
+absl::Status Holding::GateTree() {
+  ASSIGN_OR_RETURN(const uint32_t open_handles, context_.tree->Gate(id_, kGateGrace));
+  if (open_handles == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<Holder> holders, FindHolders(Query()));
+  const std::string who = holders.empty() ? "" : absl::StrCat(": ", Describe(holders));
+  return Refuse(Cause::kBusy, absl::StrCat(open_handles, " files are open through the tree", who));
+}
+
+absl::Status Holding::Scan() {
+  ASSIGN_OR_RETURN(const std::vector<Holder> holders, FindHolders(Query()));
+  if (holders.empty()) return absl::OkStatus();
+  return Refuse(Cause::kBusy, Describe(holders));
+}
+
+absl::Status Holding::Unmount() {
+  RETURN_IF_ERROR(context_.tree->DropDescriptors(id_, mount_epoch_));
+  context_.publish(id_, 0, mount_epoch_);
+  return UnmountFilesystem(NativePath());
+}
+
+absl::Status Holding::DetachLoopDevice() {
+  const auto loop = FindLoop(FilePath());
+  if (!loop.ok()) return loop.status();
+  return loop->has_value() ? DetachLoop(**loop, kDetachTimeout) : absl::OkStatus();
+}
+
+absl::Status Holding::StopLun() {
+  const std::shared_ptr<LunServer> server = lun();
+  if (server == nullptr) return absl::OkStatus();
+  RETURN_IF_ERROR(server->Stop(kStopTimeout));
+  const MutexLock lock(mutex_);
+  lun_.reset();
+  attachment_.session_epoch = 0;
+  return absl::OkStatus();
+}
+
+// DESIGN §4, "a fenced agent cleans up": nothing here waits for the device; what fails is said and passed over, for
+// each step is worth doing without the others.
+void Holding::Drop() {
+  const auto note = [&](const absl::Status& status) {
+    if (!status.ok()) spdlog::warn("{} dropping: {}", id_.str(), std::string(status.message()));
+  };
+  const std::shared_ptr<LunServer> server = lun();
+  if (server != nullptr) server->Fence();
+  context_.publish(id_, 0, mount_epoch_);
+  note(context_.tree->DropDescriptors(id_, mount_epoch_));
+  note(DetachFilesystem(NativePath()));
+  const auto loop = FindLoop(FilePath());
+  note(loop.status());
+  // Busy is no failure here: it detaches by itself when its last holder is gone.
+  if (loop.ok() && loop->has_value()) DetachLoop(**loop, absl::ZeroDuration()).IgnoreError();
+  note(DetachFuseMount(FilePath()));
+  if (server != nullptr) server->Kill();
+  for (const std::string& path : {FilePath(), SocketPath()}) unlink(path.c_str());
+  note(context_.journal->Erase(id_, mount_epoch_));
+  context_.tree->Ungate(id_);
+}
+
+}  // namespace flocker

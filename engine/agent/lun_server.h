@@ -1,0 +1,100 @@
+// One flocker-lun process as the agent sees it: started or found again, spoken to over its socket, watched through its
+// pidfd. The agent keeps the descriptors of the FUSE session and of the arena, so that a successor can take over.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/agent/order.h"
+#include "engine/agent/watcher.h"
+#include "engine/base/mutex.h"
+#include "engine/base/unique_fd.h"
+#include "engine/lun/client.h"
+#include "engine/model/attachment.h"
+
+namespace flocker {
+
+// Where the things of one attachment lie.
+struct LunPaths {
+  std::string binary;  // of flocker-lun
+  std::string node;    // its node's name
+  std::string socket;  // <root>/lun/<uuid>.<mount epoch>.sock
+  std::string file;    // <root>/lun/<uuid>.<mount epoch>: the LUN's bytes, once it is mounted
+  DatasetId dataset;
+  uint64_t mount_epoch = 0;
+};
+
+class LunServer {
+ public:
+  // Called on the watcher's thread; they must not block nor destroy the LunServer.
+  struct Events {
+    std::function<void(uint64_t epoch, const std::string& reason)> session_lost;
+    std::function<void(uint64_t epoch)> resumed;  // also after the first login
+    std::function<void(const std::string& kind, const std::string& message)> notice;
+    std::function<void()> died;
+  };
+
+  // Starts a process and connects to it; blocks at most some seconds.
+  static absl::StatusOr<std::unique_ptr<LunServer>> Start(const LunPaths& paths, Watcher& watcher, Events events);
+  // Connects to one that an earlier agent started. NotFound when there is none.
+  static absl::StatusOr<std::unique_ptr<LunServer>> Find(const LunPaths& paths, Watcher& watcher, Events events);
+  // Lets go of it; the process goes on.
+  ~LunServer();
+  LunServer(const LunServer&) = delete;
+  LunServer& operator=(const LunServer&) = delete;
+
+  // Hands over a grant: at once when it has no session, else as soon as it notices that its session is cut.
+  void Login(const AttachOrder& order);
+  // Waits until the file is there; an error when the login failed (session_lost was called) or the time is over.
+  absl::Status WaitReady(uint64_t epoch, absl::Duration timeout);
+  // Asks it to unmount the file, log out and end, and waits for that. kBusy when the file is in use.
+  absl::Status Stop(absl::Duration timeout);
+  // Every I/O fails from now on; never waits.
+  void Fence();
+  // SIGKILL, and waits for the end.
+  void Kill();
+  // io_timeout stands still while control is away.
+  void SetControlReachable(bool reachable);
+  // Writes that wait because the pool may be full: try again.
+  void RetryWrites();
+
+  uint32_t block_size() const;
+  uint64_t session_epoch() const;              // 0 while it is not logged in
+  std::optional<uint64_t> lost_epoch() const;  // of the session that broke and was not renewed
+  bool alive() const;
+
+ private:
+  LunServer(LunPaths paths, Watcher& watcher, Events events);
+  absl::Status Connect(absl::Duration timeout);
+  void OnReadable();
+  void Handle(const lun::Report& report);
+  void SendLogin() REQUIRES(mutex_);
+  template <class M>
+  void Send(const M& message) EXCLUDES(mutex_);
+
+  const LunPaths paths_;
+  Watcher& watcher_;
+  const Events events_;
+  unique_fd pidfd_;  // constant after Start or Find
+  int pid_ = 0;
+  mutable Mutex mutex_;
+  CondVar changed_;
+  std::optional<lun::LunClient> client_ GUARDED_BY(mutex_);
+  unique_fd fuse_ GUARDED_BY(mutex_);
+  unique_fd arena_ GUARDED_BY(mutex_);
+  std::optional<AttachOrder> pending_ GUARDED_BY(mutex_);  // not handed over yet
+  bool accepts_login_ GUARDED_BY(mutex_) = false;
+  bool file_ready_ GUARDED_BY(mutex_) = false;
+  bool stopped_ GUARDED_BY(mutex_) = false;
+  bool alive_ GUARDED_BY(mutex_) = true;
+  uint64_t session_epoch_ GUARDED_BY(mutex_) = 0;
+  std::optional<uint64_t> lost_epoch_ GUARDED_BY(mutex_);
+  uint32_t block_size_ GUARDED_BY(mutex_) = 0;
+  absl::Status refusal_ GUARDED_BY(mutex_);  // the last command's
+};
+
+}  // namespace flocker

@@ -1,0 +1,28 @@
+// An attach order of control's, as the agent keeps it in memory. It carries a secret: it is never written anywhere.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "engine/model/ids.h"
+
+namespace flocker {
+
+struct AttachOrder {
+  DatasetId id;
+  std::string name;
+  uint64_t epoch = 0;
+  uint64_t mount_epoch = 0;
+  std::string portal;
+  std::string target;
+  uint32_t lun = 0;
+  std::string initiator;
+  std::string user;
+  std::string secret;
+  bool formatted = false;
+  uint32_t root_uid = 0;
+  uint32_t root_gid = 0;
+  uint32_t root_mode = 0755;
+};
+
+}  // namespace flocker

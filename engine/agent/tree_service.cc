@@ -1,0 +1,170 @@
+#include "engine/agent/tree_service.h"
+
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/log.h"
+#include "engine/base/status.h"
+#include "engine/rpc/channel.h"
+
+namespace flocker {
+namespace {
+
+constexpr absl::Duration kAnswerTimeout = absl::Seconds(5);
+
+std::string GateKey(const std::string& id) { return absl::StrCat("gate/", id); }
+std::string DropKey(const std::string& id, uint64_t epoch) { return absl::StrCat("drop/", id, "/", epoch); }
+
+}  // namespace
+
+grpc::Status TreeService::Serve(grpc::ServerContext* context, Stream* stream) {
+  rpc::TreeUp message;
+  if (!stream->Read(&message) || !message.has_hello()) {
+    return ToGrpc(Refuse(Cause::kInvalid, "a tree's stream begins with its hello"));
+  }
+  {
+    const MutexLock lock(mutex_);
+    if (context_ != nullptr) context_->TryCancel();  // an older flocker-fs; the newest is the one that serves
+    stream_ = stream;
+    context_ = context;
+    device_ = message.hello().fuse_device();
+    pid_ = message.hello().pid();
+    changed_.NotifyAll();
+  }
+  spdlog::info("flocker-fs (pid {}) serves {}", message.hello().pid(), message.hello().mountpoint());
+  rpc::TreeDown welcome;
+  *welcome.mutable_welcome() = welcome_;
+  Send(welcome);
+  ControlReachable(events_.control_reachable());
+  while (stream->Read(&message)) Handle(message);
+  const MutexLock writing(writing_);  // nobody writes to it when it goes
+  const MutexLock lock(mutex_);
+  if (stream_ == stream) {
+    stream_ = nullptr;
+    context_ = nullptr;
+    changed_.NotifyAll();
+  }
+  return grpc::Status::OK;
+}
+
+void TreeService::Handle(const rpc::TreeUp& message) {
+  switch (message.kind_case()) {
+    case rpc::TreeUp::kOperation: {
+      if (events_.execute(message.operation())) return;
+      rpc::OperationReply reply;
+      reply.set_id(message.operation().id());
+      *reply.mutable_outcome() = ToOutcome(Refuse(
+          Cause::kNoControl, "the control service cannot be reached, so nothing can be changed; see flocker-control"));
+      return Reply(reply);
+    }
+    case rpc::TreeUp::kGated: {
+      const MutexLock lock(mutex_);
+      answers_[GateKey(message.gated().dataset_id())] = message.gated().open_handles();
+      changed_.NotifyAll();
+      return;
+    }
+    case rpc::TreeUp::kDropped: {
+      const MutexLock lock(mutex_);
+      answers_[DropKey(message.dropped().dataset_id(), message.dropped().mount_epoch())] = 0;
+      changed_.NotifyAll();
+      return;
+    }
+    case rpc::TreeUp::kRefusal:
+      return events_.refusal(message.refusal());
+    case rpc::TreeUp::kHolders: {
+      rpc::TreeDown down;
+      down.mutable_holders()->set_request_id(message.holders().request_id());
+      const auto id = DatasetId::Parse(message.holders().dataset_id());
+      down.mutable_holders()->set_text(id ? events_.holders(*id) : "");
+      return Send(down);
+    }
+    default:
+      return;
+  }
+}
+
+void TreeService::Send(const rpc::TreeDown& message) {
+  const MutexLock writing(writing_);
+  Stream* stream = nullptr;
+  {
+    const MutexLock lock(mutex_);
+    stream = stream_;
+  }
+  if (stream != nullptr) stream->Write(message);  // false: the stream ends, which its reader sees
+}
+
+absl::StatusOr<std::optional<uint32_t>> TreeService::Ask(const rpc::TreeDown& message, const std::string& key,
+                                                         absl::Duration timeout) {
+  {
+    const MutexLock lock(mutex_);
+    answers_.erase(key);
+  }
+  Send(message);
+  const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(timeout);
+  MutexLock lock(mutex_);
+  while (true) {
+    if (const auto it = answers_.find(key); it != answers_.end()) {
+      const uint32_t answer = it->second;
+      answers_.erase(it);
+      return std::optional<uint32_t>(answer);
+    }
+    if (stream_ == nullptr) return std::optional<uint32_t>();
+    if (!changed_.WaitUntil(lock, deadline)) {
+      return absl::DeadlineExceededError(
+          absl::StrCat("flocker-fs at ", mountpoint_, " did not answer within ", absl::FormatDuration(timeout)));
+    }
+  }
+}
+
+absl::StatusOr<uint32_t> TreeService::Gate(const DatasetId& id, absl::Duration grace) {
+  rpc::TreeDown down;
+  down.mutable_gate()->set_dataset_id(id.str());
+  down.mutable_gate()->set_grace_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(grace)));
+  ASSIGN_OR_RETURN(const std::optional<uint32_t> handles, Ask(down, GateKey(id.str()), grace + kAnswerTimeout));
+  return handles.value_or(0);
+}
+
+absl::Status TreeService::DropDescriptors(const DatasetId& id, uint64_t mount_epoch) {
+  rpc::TreeDown down;
+  down.mutable_drop()->set_dataset_id(id.str());
+  down.mutable_drop()->set_mount_epoch(mount_epoch);
+  return Ask(down, DropKey(id.str(), mount_epoch), kAnswerTimeout).status();
+}
+
+void TreeService::Ungate(const DatasetId& id) {
+  rpc::TreeDown down;
+  down.mutable_ungate()->set_dataset_id(id.str());
+  Send(down);
+}
+
+void TreeService::Reply(const rpc::OperationReply& reply) {
+  rpc::TreeDown down;
+  *down.mutable_reply() = reply;
+  Send(down);
+}
+
+void TreeService::CatalogChanged(uint64_t version) {
+  rpc::TreeDown down;
+  down.mutable_changed()->set_version(version);
+  Send(down);
+}
+
+void TreeService::ControlReachable(bool reachable) {
+  rpc::TreeDown down;
+  down.mutable_control()->set_reachable(reachable);
+  Send(down);
+}
+
+dev_t TreeService::device() const {
+  const MutexLock lock(mutex_);
+  return device_;
+}
+
+std::set<pid_t> TreeService::own_processes() const {
+  const MutexLock lock(mutex_);
+  return pid_ != 0 ? std::set<pid_t>{pid_} : std::set<pid_t>{};
+}
+
+}  // namespace flocker

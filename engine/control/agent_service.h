@@ -1,0 +1,39 @@
+// The Agent service: streams in, each a reactor of gRPC's callback API, so that a thousand agents need no thousand
+// threads.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <map>
+#include <memory>
+
+#include "engine/base/mutex.h"
+#include "engine/control/runner.h"
+#include "engine/rpc/flocker.grpc.pb.h"
+
+namespace flocker {
+
+class AgentStream;
+
+class AgentService : public rpc::Agent::CallbackService {
+ public:
+  explicit AgentService(Runner& runner) : runner_(runner) {}
+
+  grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>* Connect(grpc::CallbackServerContext* context) override;
+
+  // Queued; order is kept. To a session that is gone: nothing.
+  void Send(SessionId session, const rpc::AgentDown& message);
+  // After what was sent.
+  void Close(SessionId session);
+
+ private:
+  friend class AgentStream;
+  std::shared_ptr<AgentStream> Find(SessionId session);
+
+  Runner& runner_;
+  Mutex mutex_;
+  std::map<SessionId, std::shared_ptr<AgentStream>> streams_ GUARDED_BY(mutex_);
+  SessionId last_session_ GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace flocker

@@ -1,0 +1,164 @@
+// The heart of flocker-control: takes events in, keeps the cluster, plans, and lets effects out only after what they
+// rest on is on disk. Single-threaded, without I/O or clock of its own: the runner feeds it, and so does a simulation.
+//
+// Use: any number of On…() calls, then Flush(). Effects (agent messages, array actions, replies) leave in Flush, after
+// the commit. Times are monotonic, counted from any fixed moment.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/control/sessions.h"
+#include "engine/model/admission.h"
+#include "engine/model/cluster.h"
+#include "engine/model/event.h"
+#include "engine/model/outcome.h"
+#include "engine/model/planner.h"
+#include "engine/rpc/flocker.pb.h"
+#include "engine/store/store.h"
+
+namespace flocker {
+
+// Where the reply to an operation goes: down an agent's stream, or to a call that waits in the world.
+struct ReplyTo {
+  SessionId session = 0;  // 0: not an agent
+  uint64_t call = 0;      // a number the world gave out
+};
+
+// Everything the controller causes. Calls return at once except Commit.
+class World {
+ public:
+  virtual ~World() = default;
+  // Durable when it returns. An error is final: the controller must not go on.
+  virtual absl::Status Commit(const Batch& batch) = 0;
+  virtual void SendToAgent(SessionId session, const rpc::AgentDown& message) = 0;
+  // Ends the stream after what was sent.
+  virtual void CloseSession(SessionId session) = 0;
+  // Its outcome comes back through OnArrayOutcome, exactly once. `dataset` is the record as committed.
+  virtual void StartArrayAction(const Action& action, const Dataset& dataset) = 0;
+  // Keeps the record beside its LUN up to date; a failure is the world's to report as a notice.
+  virtual void WriteRecord(const Dataset& dataset) = 0;
+  // The answer comes through OnCapacity.
+  virtual void RequestCapacity() = 0;
+  virtual void Reply(uint64_t call, const rpc::OperationReply& reply) = 0;
+  virtual std::string RandomHex(size_t bytes) = 0;
+  virtual int64_t WallClockMs() = 0;
+};
+
+struct ControllerOptions {
+  absl::Duration heartbeat_timeout = absl::Seconds(5);
+  absl::Duration operation_timeout = absl::Seconds(10);
+  double overcommit = 10;
+  double pool_reserve = 0.05;
+};
+
+class Controller {
+ public:
+  Controller(const ControllerOptions& options, const Snapshot& snapshot, World& world, absl::Duration now);
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+
+  // Agents. The first message of a session must be its hello; every message counts as a sign of life.
+  void OnAgentMessage(SessionId session, const rpc::AgentUp& message, absl::Duration now);
+  void OnAgentGone(SessionId session, absl::Duration now);
+  // An operation from a client; `to` gets exactly one reply.
+  void OnOperation(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
+  // What came of StartArrayAction, and how long it took.
+  void OnArrayOutcome(const Action& action, const StepOutcome& outcome, absl::Duration took, absl::Duration now);
+  void OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::Duration now);
+  // The array forgot every export: all sessions are dead, all grants must be renewed.
+  void OnArrayRestart(absl::Duration now);
+  // Something worth an event that answers nothing.
+  void OnNotice(const DatasetId& dataset, const std::string& kind, const std::string& message);
+  void OnTick(absl::Duration now);
+
+  // Commits what the calls since the last Flush changed, then lets their effects out. An error is final.
+  absl::Status Flush(absl::Duration now);
+  // When OnTick wants to be called next, at the latest.
+  absl::Duration NextTick() const;
+
+  // What was refused before a restart, oldest first, so that Why still knows.
+  void RememberRefusals(const std::vector<Event>& events);
+
+  // Questions; they answer from memory.
+  const Cluster& cluster() const { return cluster_; }
+  rpc::ViewReply View() const;
+  absl::StatusOr<Event> Why(const std::string& name) const;
+  uint64_t last_event_seq() const { return event_seq_; }
+
+ private:
+  // What is under way for a dataset that its record does not say.
+  struct Work {
+    std::optional<Action> running;
+    absl::Duration retry_at;
+    absl::Duration backoff;
+    std::vector<StepTime> timeline;  // since it was last at rest
+  };
+  struct Waiter {
+    DatasetId dataset;
+    std::vector<ReplyTo> to;
+    absl::Duration deadline;
+  };
+  struct ParkedCreate {
+    rpc::OperationRequest request;
+    ReplyTo to;
+  };
+
+  void OnHello(SessionId session, const rpc::AgentHello& hello, absl::Duration now);
+  absl::Status CheckHello(const Node& node) const;
+  void ReconcileHeld(SessionId session, const NodeId& node, const rpc::AgentHello& hello, absl::Duration now);
+  void OnReport(const NodeId& node, const rpc::Report& report, absl::Duration now);
+  void OnRefusal(const NodeId& node, const rpc::Refusal& refusal);
+
+  absl::StatusOr<Dataset> PlanOperation(const rpc::OperationRequest& request);
+  void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
+  void AnswerIfDone(const Dataset& dataset);
+  void Answer(const ReplyTo& to, const std::string& operation_id, const DatasetId& dataset, const absl::Status& status);
+
+  void ApplyOutcome(const StepOutcome& outcome, absl::Duration now);
+  // The event that an applied outcome is worth, if any.
+  void Note(const Dataset& before, const Dataset& after, const StepOutcome& outcome);
+  void PutDataset(Dataset dataset);
+  void PlanDirty(absl::Duration now);
+  void Plan(const DatasetId& id, absl::Duration now);
+  void SendWork(const Action& action, const Dataset& dataset);
+  void SendDrop(SessionId session, const std::string& dataset_id, uint64_t epoch);
+  void SetLiveness(const NodeId& node, Liveness liveness);
+  void UpdateValve();
+  Event& AddEvent(const std::string& kind, const Dataset* dataset, const std::string& message);
+  void RememberRefusal(const Event& event);
+  Fresh DrawFresh() { return {.secret = world_.RandomHex(8)}; }
+
+  const ControllerOptions options_;
+  World& world_;
+  Cluster cluster_;
+  Sessions sessions_;
+  std::map<DatasetId, Work> work_;
+  std::map<std::string, Waiter> waiters_;  // by operation id
+  std::vector<ParkedCreate> parked_creates_;
+  std::map<std::string, Event, std::less<>> refusals_;  // the last one by dataset id and by name
+  std::map<NodeId, absl::Duration> last_heard_;
+  std::map<NodeId, absl::Duration> vanished_at_;
+  std::optional<PoolCapacity> capacity_;
+  absl::Duration capacity_at_ = -absl::InfiniteDuration();
+  absl::Duration next_heartbeat_;
+  uint64_t event_seq_ = 0;
+
+  // Since the last Flush.
+  std::set<DatasetId> dirty_;
+  Batch batch_;
+  std::set<DatasetId> put_;
+  std::vector<std::pair<Action, Dataset>> actions_;
+  std::vector<std::pair<ReplyTo, rpc::OperationReply>> replies_;
+  std::vector<std::pair<SessionId, rpc::AgentDown>> messages_;
+  std::vector<SessionId> closing_;
+  std::set<DatasetId> records_;  // whose description beside the LUN is out of date
+};
+
+}  // namespace flocker

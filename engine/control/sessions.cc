@@ -1,0 +1,129 @@
+#include "engine/control/sessions.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+namespace flocker {
+namespace {
+
+// A session that is further behind gets the whole view: dearer than this many changes it is not.
+constexpr size_t kMaxLog = 20'000;
+
+std::string IdText(const std::optional<NodeId>& id) { return id ? id->str() : std::string(); }
+
+}  // namespace
+
+rpc::NodeView ToView(const Node& node, Liveness liveness) {
+  rpc::NodeView view;
+  view.set_id(node.id.str());
+  view.set_name(node.name);
+  view.set_address(node.address);
+  view.set_connected(liveness == Liveness::kConnected);
+  return view;
+}
+
+rpc::DatasetView ToView(const Dataset& dataset) {
+  rpc::DatasetView view;
+  view.set_id(dataset.id.str());
+  view.set_name(dataset.name);
+  view.set_node_id(IdText(dataset.ShownOn()));
+  view.set_size(dataset.size);
+  view.set_phase(std::string(PhaseName(dataset.placement.phase)));
+  view.set_epoch(dataset.placement.epoch);
+  view.set_mount_epoch(dataset.placement.mount_epoch);
+  view.set_created_ms(dataset.created_ms);
+  view.set_error(dataset.error);
+  view.mutable_metadata()->insert(dataset.metadata.begin(), dataset.metadata.end());
+  view.set_deleted(dataset.desired.deleted);
+  view.set_desired_node_id(IdText(dataset.desired.node));
+  view.set_root_uid(dataset.root_uid);
+  view.set_root_gid(dataset.root_gid);
+  view.set_root_mode(dataset.root_mode);
+  return view;
+}
+
+void Sessions::Open(SessionId session, const NodeId& node) {
+  sessions_[session] = {.node = node};
+  by_node_[node] = session;
+}
+
+void Sessions::Close(SessionId session) {
+  const auto it = sessions_.find(session);
+  if (it == sessions_.end()) return;
+  const auto mine = by_node_.find(it->second.node);
+  if (mine != by_node_.end() && mine->second == session) by_node_.erase(mine);
+  sessions_.erase(it);
+}
+
+std::optional<NodeId> Sessions::NodeOf(SessionId session) const {
+  const auto it = sessions_.find(session);
+  if (it == sessions_.end()) return std::nullopt;
+  return it->second.node;
+}
+
+std::optional<SessionId> Sessions::SessionOf(const NodeId& node) const {
+  const auto it = by_node_.find(node);
+  if (it == by_node_.end()) return std::nullopt;
+  return it->second;
+}
+
+std::vector<SessionId> Sessions::All() const {
+  std::vector<SessionId> all;
+  all.reserve(sessions_.size());
+  for (const auto& [id, session] : sessions_) all.push_back(id);
+  return all;
+}
+
+void Sessions::Trim() {
+  while (log_.size() > kMaxLog) {
+    log_.pop_front();
+    ++first_;
+  }
+}
+
+std::optional<rpc::ViewDelta> Sessions::Take(SessionId id, const Cluster& cluster, bool urgent, absl::Duration now) {
+  const auto it = sessions_.find(id);
+  if (it == sessions_.end() || it->second.version == version()) return std::nullopt;
+  Session& session = it->second;
+  if (!urgent && now - session.sent_at < kCoalesce) return std::nullopt;
+  rpc::ViewDelta delta;
+  std::set<Change> changes;
+  if (session.version + 1 < first_) {
+    for (const auto& [node_id, node] : cluster.nodes()) changes.insert(node_id);
+    for (const auto& [dataset_id, dataset] : cluster.datasets()) changes.insert(dataset_id);
+  } else {
+    delta.set_from(session.version);
+    changes.insert(log_.begin() + static_cast<std::ptrdiff_t>(session.version + 1 - first_), log_.end());
+  }
+  delta.set_to(version());
+  for (const Change& change : changes) {
+    if (const auto* node_id = std::get_if<NodeId>(&change)) {
+      if (const Node* node = cluster.FindNode(*node_id)) {
+        *delta.add_nodes() = ToView(*node, cluster.LivenessOf(*node_id));
+      } else {
+        delta.add_gone_nodes(node_id->str());
+      }
+      continue;
+    }
+    const auto& dataset_id = std::get<DatasetId>(change);
+    if (const Dataset* dataset = cluster.Find(dataset_id)) {
+      *delta.add_datasets() = ToView(*dataset);
+    } else {
+      delta.add_gone_datasets(dataset_id.str());
+    }
+  }
+  session.version = version();
+  session.sent_at = now;
+  return delta;
+}
+
+absl::Duration Sessions::NextDelta() const {
+  absl::Duration next = absl::InfiniteDuration();
+  for (const auto& [id, session] : sessions_) {
+    if (session.version != version()) next = std::min(next, session.sent_at + kCoalesce);
+  }
+  return next;
+}
+
+}  // namespace flocker

@@ -1,0 +1,60 @@
+// The agents' open streams, and how far each has been told what the cluster looks like: a log of changes with numbers,
+// so that a change costs the change and a stream that fell behind the log gets everything once.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "engine/model/cluster.h"
+#include "engine/rpc/flocker.pb.h"
+
+namespace flocker {
+
+// One stream's number; never used twice in a run of control.
+using SessionId = uint64_t;
+
+rpc::NodeView ToView(const Node& node, Liveness liveness);
+rpc::DatasetView ToView(const Dataset& dataset);
+
+class Sessions {
+ public:
+  // Deltas to one session leave at most this often, unless an answer needs them sooner (DESIGN §3).
+  static constexpr absl::Duration kCoalesce = absl::Milliseconds(50);
+
+  void Open(SessionId session, const NodeId& node);
+  void Close(SessionId session);
+  std::optional<NodeId> NodeOf(SessionId session) const;
+  std::optional<SessionId> SessionOf(const NodeId& node) const;
+  std::vector<SessionId> All() const;
+
+  void Changed(const DatasetId& dataset) { log_.push_back(dataset), Trim(); }
+  void Changed(const NodeId& node) { log_.push_back(node), Trim(); }
+
+  // The delta this session lacks, marked as sent; nullopt when it has everything, or was told a moment ago and
+  // `urgent` is false.
+  std::optional<rpc::ViewDelta> Take(SessionId session, const Cluster& cluster, bool urgent, absl::Duration now);
+  // When some session's coalescing ends; InfiniteDuration when nobody lacks anything.
+  absl::Duration NextDelta() const;
+
+ private:
+  using Change = std::variant<DatasetId, NodeId>;
+  struct Session {
+    NodeId node;
+    uint64_t version = 0;  // 0: has nothing
+    absl::Duration sent_at = -absl::InfiniteDuration();
+  };
+  uint64_t version() const { return first_ + log_.size() - 1; }  // of the newest change
+  void Trim();
+
+  std::map<SessionId, Session> sessions_;
+  std::map<NodeId, SessionId> by_node_;
+  std::deque<Change> log_;
+  uint64_t first_ = 2;  // the version of log_[0]; a session at version first_-1 lacks exactly the log
+};
+
+}  // namespace flocker

@@ -1,0 +1,77 @@
+#include "engine/lun/fuse_device.h"
+
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <sys/mount.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+#include "engine/lun/arena.h"
+
+namespace flocker::lun {
+
+absl::StatusOr<FuseDevice> FuseDevice::Open() {
+  unique_fd fd(open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return ErrnoStatus(errno, "cannot open /dev/fuse (is the module fuse loaded?)");
+  return FuseDevice(std::move(fd));
+}
+
+absl::Status FuseDevice::Mount(const std::string& path, const std::string& source) {
+  const std::string options =
+      absl::StrCat("fd=", fd_.get(), ",rootmode=100600,user_id=0,group_id=0,max_read=", kMaxTransfer);
+  if (mount(source.c_str(), path.c_str(), "fuse.flocker-lun", MS_NOSUID | MS_NODEV | MS_NOATIME, options.c_str()) !=
+      0) {
+    return ErrnoStatus(errno, absl::StrCat("cannot mount the LUN's file over ", path));
+  }
+  path_ = path;
+  return absl::OkStatus();
+}
+
+absl::Status FuseDevice::Unmount(bool lazy) {
+  if (!mounted()) return absl::OkStatus();
+  // EINVAL: nothing is mounted there any more, the agent detached it before.
+  if (umount2(path_.c_str(), UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0)) != 0 && errno != EINVAL) {
+    return ErrnoStatus(errno, absl::StrCat("cannot unmount ", path_));
+  }
+  path_.clear();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<size_t> FuseDevice::Receive(std::span<std::byte> room) {
+  while (true) {
+    const ssize_t got = read(fd_.get(), room.data(), room.size());
+    if (got >= 0) return static_cast<size_t>(got);
+    switch (errno) {
+      case EINTR:
+      case ENOENT:  // its caller was interrupted before it was handed out (fuse(4))
+        continue;
+      case EAGAIN:
+        return 0;
+      case ENODEV:
+        path_.clear();
+        return absl::FailedPreconditionError("the file was unmounted");
+      default:
+        return ErrnoStatus(errno, "cannot read from /dev/fuse");
+    }
+  }
+}
+
+absl::Status FuseDevice::Reply(uint64_t unique, int error, std::span<const std::byte> data) {
+  fuse_out_header header{};
+  header.len = static_cast<uint32_t>(sizeof header + data.size());
+  header.error = -error;
+  header.unique = unique;
+  const std::array<iovec, 2> parts = {{{&header, sizeof header}, {const_cast<std::byte*>(data.data()), data.size()}}};
+  while (writev(fd_.get(), parts.data(), data.empty() ? 1 : 2) < 0) {
+    if (errno == EINTR) continue;
+    if (errno == ENOENT || errno == ENODEV) return absl::OkStatus();  // nobody waits for it any more
+    return ErrnoStatus(errno, absl::StrCat("cannot answer FUSE request ", unique));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace flocker::lun

@@ -1,0 +1,250 @@
+#include "engine/lun/session.h"
+
+#include <iscsi/scsi-lowlevel.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+
+namespace flocker::lun {
+namespace {
+
+constexpr size_t kMaxBlockSize = 4096;
+constexpr int kKeepaliveIdle = 5;  // seconds: a dead peer of an idle session is noticed in 5 + 3 * 5
+constexpr int kKeepaliveInterval = 5;
+constexpr int kKeepaliveCount = 3;
+
+struct FreeTask {
+  void operator()(scsi_task* task) const { scsi_free_scsi_task(task); }
+};
+
+}  // namespace
+
+Session::Session(Owner& owner, uint32_t max_commands, Clock::duration task_timeout)
+    : owner_(owner),
+      task_timeout_(task_timeout),
+      probe_([this](absl::StatusOr<Geometry> geometry) { OnProbed(std::move(geometry)); }),
+      commands_(max_commands),
+      zero_block_(kMaxBlockSize) {
+  free_.reserve(max_commands);
+  for (uint32_t i = max_commands; i > 0; --i) free_.push_back(i - 1);
+  for (InFlight& command : commands_) command.session = this;
+}
+
+Session::~Session() { Close(); }
+
+absl::Status Session::Open(const Login& login, Clock::time_point now) {
+  iscsi_.reset(iscsi_create_context(login.initiator.bytes));
+  if (iscsi_ == nullptr) return absl::ResourceExhaustedError("cannot create an iSCSI context");
+  ++generation_;
+  cut_.reset();
+  phase_ = Phase::kConnecting;
+  deadline_ = now + task_timeout_;
+  lun_ = static_cast<int>(login.lun);
+  portal_ = std::string(login.portal.view());
+  iscsi_context* iscsi = iscsi_.get();
+  iscsi_set_noautoreconnect(iscsi, 1);
+  iscsi_set_timeout(iscsi, 0);  // deadlines are ours: a command that is overdue ends the session
+  iscsi_set_tcp_user_timeout(
+      iscsi, static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(task_timeout_).count()));
+  iscsi_set_tcp_keepidle(iscsi, kKeepaliveIdle);
+  iscsi_set_tcp_keepintvl(iscsi, kKeepaliveInterval);
+  iscsi_set_tcp_keepcnt(iscsi, kKeepaliveCount);
+  if (iscsi_set_targetname(iscsi, login.target.bytes) != 0 ||
+      iscsi_set_session_type(iscsi, ISCSI_SESSION_NORMAL) != 0 ||
+      (!login.chap_user.view().empty() &&
+       iscsi_set_initiator_username_pwd(iscsi, login.chap_user.bytes, login.chap_secret.bytes) != 0) ||
+      iscsi_connect_async(iscsi, portal_.c_str(), &Session::OnConnected, this) != 0) {
+    const std::string error = iscsi_get_error(iscsi);
+    Close();
+    return absl::UnavailableError(absl::StrCat("cannot connect to ", portal_, ": ", error));
+  }
+  return absl::OkStatus();
+}
+
+void Session::Close() {
+  closing_ = true;  // destroying the context answers every command with CANCELLED
+  iscsi_.reset();
+  closing_ = false;
+  phase_ = Phase::kClosed;
+  deadline_.reset();
+  cut_.reset();
+}
+
+bool Session::Logout() {
+  if (iscsi_logout_async(iscsi_.get(), &Session::OnLoggedOut, this) != 0) return false;
+  phase_ = Phase::kLoggingOut;
+  return true;
+}
+
+void Session::OnConnected(iscsi_context* iscsi, int status, void* /*data*/, void* self) {
+  auto* session = static_cast<Session*>(self);
+  if (session->closing_) return;
+  if (status != SCSI_STATUS_GOOD) {
+    return session->Cut(Loss::kConnection,
+                        absl::StrCat("cannot connect to ", session->portal_, ": ", iscsi_get_error(iscsi)));
+  }
+  session->phase_ = Phase::kLoggingIn;
+  if (iscsi_login_async(iscsi, &Session::OnLoggedIn, self) != 0) {
+    session->Cut(Loss::kConnection, absl::StrCat("cannot log in at ", session->portal_, ": ", iscsi_get_error(iscsi)));
+  }
+}
+
+void Session::OnLoggedIn(iscsi_context* iscsi, int status, void* /*data*/, void* self) {
+  auto* session = static_cast<Session*>(self);
+  if (session->closing_) return;
+  if (status != SCSI_STATUS_GOOD) {
+    return session->Cut(Loss::kLoginRefused,
+                        absl::StrCat("login at ", session->portal_, " failed: ", iscsi_get_error(iscsi)));
+  }
+  session->phase_ = Phase::kProbing;
+  session->probe_.Start(iscsi, session->lun_);
+}
+
+void Session::OnLoggedOut(iscsi_context* /*iscsi*/, int /*status*/, void* /*data*/, void* self) {
+  auto* session = static_cast<Session*>(self);
+  if (!session->closing_) session->Cut(Loss::kConnection, "logged out");
+}
+
+void Session::OnProbed(absl::StatusOr<Geometry> geometry) {
+  if (closing_) return;
+  if (!geometry.ok()) return Cut(Loss::kProtocol, std::string(geometry.status().message()));
+  if (phase_ == Phase::kProbing) {
+    phase_ = Phase::kUp;
+    deadline_.reset();
+  }
+  owner_.Probed(*geometry);
+}
+
+void Session::Check(Clock::time_point now) {
+  if (probe_.running()) return;
+  probe_started_ = now;
+  if (!deadline_) deadline_ = now + task_timeout_;
+  probe_.Start(iscsi_.get(), lun_);
+}
+
+bool Session::Issue(uint32_t tag, const Command16& command, uint32_t block_size, Clock::time_point now) {
+  if (cut_) return false;
+  if (free_.empty()) {
+    Cut(Loss::kProtocol, "more commands in flight than were planned for");
+    return false;
+  }
+  InFlight& slot = commands_[free_.back()];
+  slot.tag = tag;
+  slot.command = command;
+  slot.issued = now;
+  slot.iov = {command.data, command.length};
+  const uint64_t lba = command.offset / block_size;
+  const auto blocks = static_cast<uint32_t>(command.length / block_size);
+  const auto bytes = static_cast<uint32_t>(command.length);
+  const int block = static_cast<int>(block_size);
+  iscsi_context* iscsi = iscsi_.get();
+  scsi_task* task = nullptr;
+  switch (command.verb) {
+    case Verb::kRead:
+      task =
+          iscsi_read16_iov_task(iscsi, lun_, lba, bytes, block, 0, 0, 0, 0, 0, &Session::OnAnswer, &slot, &slot.iov, 1);
+      break;
+    case Verb::kWrite:
+      task = iscsi_write16_iov_task(iscsi, lun_, lba, nullptr, bytes, block, 0, 0, 0, 0, 0, &Session::OnAnswer, &slot,
+                                    &slot.iov, 1);
+      break;
+    case Verb::kFlush:
+      task = iscsi_synchronizecache16_task(iscsi, lun_, 0, 0, 0, 0, &Session::OnAnswer, &slot);
+      break;
+    case Verb::kUnmap:
+      slot.unmap = {lba, blocks};
+      task = iscsi_unmap_task(iscsi, lun_, 0, 0, &slot.unmap, 1, &Session::OnAnswer, &slot);
+      break;
+    case Verb::kWriteSame:
+      // A block of zeroes, not the NDOB bit: that is SBC-4, and tgt ignores it.
+      task = iscsi_writesame16_task(iscsi, lun_, lba, zero_block_.data(), block_size, blocks, 0, 0, 0, 0,
+                                    &Session::OnAnswer, &slot);
+      break;
+  }
+  if (task == nullptr) {
+    Cut(Loss::kConnection, absl::StrCat("cannot issue a command: ", iscsi_get_error(iscsi)));
+    return false;
+  }
+  slot.busy = true;
+  free_.pop_back();
+  if (!deadline_) deadline_ = now + task_timeout_;
+  return true;
+}
+
+void Session::OnAnswer(iscsi_context* /*iscsi*/, int status, void* data, void* in_flight) {
+  const std::unique_ptr<scsi_task, FreeTask> task(static_cast<scsi_task*>(data));
+  auto& slot = *static_cast<InFlight*>(in_flight);
+  Session& session = *slot.session;
+  slot.busy = false;
+  session.free_.push_back(static_cast<uint32_t>(&slot - session.commands_.data()));
+  if (session.closing_ || session.cut_) return;
+  ScsiAnswer answer{status, static_cast<uint8_t>(task->sense.key), static_cast<uint16_t>(task->sense.ascq)};
+  if (status == SCSI_STATUS_GOOD && task->residual_status != SCSI_RESIDUAL_NO_RESIDUAL &&
+      (slot.command.verb == Verb::kRead || slot.command.verb == Verb::kWrite)) {
+    return session.Cut(Loss::kProtocol, absl::StrCat("the LUN moved ", task->residual, " bytes too few or too many"));
+  }
+  session.owner_.Answered(slot.tag, slot.command, answer);
+}
+
+void Session::Cut(Loss loss, const std::string& reason) {
+  if (!cut_) cut_ = {loss, reason};
+}
+
+void Session::EndIfCut() {
+  if (!cut_) return;
+  const Ending ending = *std::exchange(cut_, std::nullopt);
+  Close();
+  owner_.Lost(ending.loss, ending.reason);
+}
+
+int Session::fd() const { return iscsi_ == nullptr ? -1 : iscsi_get_fd(iscsi_.get()); }
+
+int Session::events() const { return iscsi_ == nullptr ? 0 : iscsi_which_events(iscsi_.get()); }
+
+void Session::Service(int revents) {
+  if (iscsi_ == nullptr) return;
+  if (iscsi_service(iscsi_.get(), revents) < 0) {
+    Cut(phase_ == Phase::kLoggingIn ? Loss::kLoginRefused : Loss::kConnection,
+        absl::StrCat("the connection to ", portal_, " broke: ", iscsi_get_error(iscsi_.get())));
+  }
+  EndIfCut();
+}
+
+void Session::Flush() {
+  if (up() && !cut_ && (events() & POLLOUT) != 0) return Service(POLLOUT);
+  EndIfCut();
+}
+
+void Session::CheckDeadline(Clock::time_point now) {
+  if (!deadline_ || now < *deadline_) return;
+  if (phase_ != Phase::kUp) {
+    Cut(phase_ == Phase::kConnecting ? Loss::kConnection : Loss::kTaskTimeout,
+        absl::StrCat("no session with ", portal_, " in time"));
+    return EndIfCut();
+  }
+  // Checked once a task_timeout, not at every command: the deadline is the one of a command that may have ended long
+  // ago.
+  deadline_.reset();
+  for (const InFlight& slot : commands_) {
+    if (!slot.busy) continue;
+    const Clock::time_point due = slot.issued + task_timeout_;
+    if (due <= now) {
+      Cut(Loss::kTaskTimeout, absl::StrCat(portal_, " left a command unanswered for too long"));
+      return EndIfCut();
+    }
+    deadline_ = deadline_ ? std::min(*deadline_, due) : due;
+  }
+  if (!probe_.running()) return;
+  const Clock::time_point due = probe_started_ + task_timeout_;
+  if (due <= now) {
+    Cut(Loss::kTaskTimeout, absl::StrCat(portal_, " does not say what the LUN is"));
+    return EndIfCut();
+  }
+  deadline_ = deadline_ ? std::min(*deadline_, due) : due;
+}
+
+}  // namespace flocker::lun

@@ -1,0 +1,31 @@
+// Datasets, nodes and events as JSON text: what the store keeps and what lies beside a LUN.
+//
+// Every text carries "version" (kRecordVersion). Reading is strict, because a guessed record may cost data: a missing,
+// unknown or wrongly typed key is an InvalidArgument that names it, and so is a version this program does not know.
+// A string that is not UTF-8 is kept verbatim, as {"base64": "…"}.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "engine/model/dataset.h"
+#include "engine/model/event.h"
+
+namespace flocker {
+
+// Grows whenever a key is added, removed or changes its meaning.
+constexpr int kRecordVersion = 1;
+
+// The record beside a LUN can be read by the array's administrators: there the CHAP secrets are left empty.
+enum class Secrets { kKeep, kOmit };
+
+std::string ToJson(const Dataset& dataset, Secrets secrets = Secrets::kKeep);
+std::string ToJson(const Node& node);
+std::string ToJson(const Event& event);
+
+absl::StatusOr<Dataset> DatasetFromJson(std::string_view text);
+absl::StatusOr<Node> NodeFromJson(std::string_view text);
+absl::StatusOr<Event> EventFromJson(std::string_view text);
+
+}  // namespace flocker

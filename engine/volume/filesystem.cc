@@ -1,0 +1,230 @@
+#include "engine/volume/filesystem.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/file.h"
+#include "engine/base/status.h"
+#include "engine/base/unique_fd.h"
+#include "engine/volume/exclusive.h"
+#include "engine/volume/mountinfo.h"
+#include "engine/volume/superblock.h"
+
+namespace flocker {
+namespace {
+
+// Linux fs/ext4/ext4.h, EXT4_IOC_SHUTDOWN and EXT4_GOING_FLAGS_NOLOGFLUSH; no installed header declares them.
+constexpr unsigned long kIocShutdown = _IOR('X', 125, uint32_t);
+constexpr uint32_t kGoingNoLogFlush = 2;
+
+constexpr char kWrittenBelow[] = ": something was written into it while nothing was mounted";
+
+// The UUID of the ext4 on the device, read alone: a mount needs to know nothing else.
+absl::Status CheckUuid(const std::string& device, const DatasetId& id) {
+  const unique_fd fd(open(device.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return ErrnoStatus(errno, absl::StrCat("cannot open ", device));
+  std::array<uint8_t, kExt4SuperblockSize> bytes{};
+  const ssize_t got = pread(fd.get(), bytes.data(), bytes.size(), kExt4SuperblockOffset);
+  if (got < 0) return ErrnoStatus(errno, absl::StrCat("cannot read the superblock of ", device));
+  const auto superblock = ParseExt4Superblock(std::span(bytes).first(static_cast<size_t>(got)));
+  if (!superblock) return Refuse(Cause::kForbidden, absl::StrCat(device, " carries no ext4; it is not mounted"));
+  if (superblock->uuid != id.str()) {
+    return Refuse(Cause::kForbidden, absl::StrCat(device, " carries the ext4 of ", superblock->uuid, ", not of ",
+                                                  id.str(), "; it is not mounted"));
+  }
+  return absl::OkStatus();
+}
+
+// What the kernel wrote into the filesystem context about a failure: "e text", "w text" (fsopen(2)).
+std::string ContextMessages(const unique_fd& context) {
+  std::string messages;
+  std::array<char, 1024> line{};
+  ssize_t got = 0;
+  while ((got = read(context.get(), line.data(), line.size())) > 0) {
+    absl::StrAppend(&messages, "; ", absl::string_view(line.data(), static_cast<size_t>(got)));
+  }
+  return messages;
+}
+
+// A mount that is nowhere yet: it is made complete before anybody can see it, and is gone when the descriptor is
+// closed.
+absl::StatusOr<unique_fd> MakeDetachedMount(const MountRequest& request) {
+  const auto failed = [&](const char* call, const unique_fd& context) {
+    const int error = errno;
+    return ErrnoStatus(error, absl::StrCat("cannot mount ", request.device, " (", call, ContextMessages(context), ")"));
+  };
+  const unique_fd context(fsopen("ext4", FSOPEN_CLOEXEC));
+  if (!context) return ErrnoStatus(errno, "the kernel knows no ext4 (fsopen)");
+  if (fsconfig(context.get(), FSCONFIG_SET_STRING, "source", request.device.c_str(), 0) != 0 ||
+      fsconfig(context.get(), FSCONFIG_SET_STRING, "errors", "remount-ro", 0) != 0) {
+    return failed("options", context);
+  }
+  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return failed("superblock", context);
+  unsigned flags = 0;
+  if (request.nodev) flags |= MOUNT_ATTR_NODEV;
+  if (request.nosuid) flags |= MOUNT_ATTR_NOSUID;
+  unique_fd mount(fsmount(context.get(), FSMOUNT_CLOEXEC, flags));
+  if (!mount) return failed("fsmount", context);
+  return mount;
+}
+
+absl::Status FinishRoot(const unique_fd& mount, const FreshRoot& root, const std::string& device) {
+  const unique_fd directory(openat(mount.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return ErrnoStatus(errno, absl::StrCat("cannot open the fresh root directory on ", device));
+  if (unlinkat(directory.get(), "lost+found", AT_REMOVEDIR) != 0 && errno != ENOENT) {
+    return ErrnoStatus(errno, absl::StrCat("cannot remove lost+found on ", device));
+  }
+  if (fchown(directory.get(), root.uid, root.gid) != 0 || fchmod(directory.get(), root.mode) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("cannot give the root directory on ", device, " to uid ", root.uid));
+  }
+  // It must be on the device before anybody records that the filesystem is formatted: it is never done again after
+  // that.
+  if (syncfs(directory.get()) != 0)
+    return ErrnoStatus(errno, absl::StrCat("cannot sync the fresh filesystem on ", device));
+  return absl::OkStatus();
+}
+
+absl::Status RemovePath(const std::string& path) {
+  if (rmdir(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+  const int error = errno;
+  return ErrnoStatus(error,
+                     absl::StrCat("cannot remove the mountpoint ", path, error == ENOTEMPTY ? kWrittenBelow : ""));
+}
+
+// One that is there already comes from a crash or a failed proof. It is not replaced: see Aside.
+absl::Status MakePath(const std::string& path) {
+  if (mkdir(path.c_str(), 0) == 0) return absl::OkStatus();
+  if (errno != EEXIST) return ErrnoStatus(errno, absl::StrCat("cannot make the mountpoint ", path));
+  std::error_code error;
+  const bool empty = std::filesystem::is_empty(path, error);
+  if (error) return ErrnoStatus(error.value(), absl::StrCat("cannot look into the mountpoint ", path));
+  if (!empty) return ErrnoStatus(ENOTEMPTY, absl::StrCat("will not mount over ", path, kWrittenBelow));
+  return absl::OkStatus();
+}
+
+absl::Status Unmount(const std::string& path) {
+  ASSIGN_OR_RETURN(const auto present, FindMount(path));
+  if (!present || umount2(path.c_str(), UMOUNT_NOFOLLOW) == 0) return absl::OkStatus();
+  if (errno == EBUSY) return Refuse(Cause::kBusy, absl::StrCat(path, " is in use and stays mounted"));
+  return ErrnoStatus(errno, absl::StrCat("cannot unmount ", path));
+}
+
+// Where an unmounted path waits for the proof. It must vanish at once, or a container could be started on it; but
+// removing it would detach the copies that other mount namespaces have of it (fs/namei.c, vfs_rmdir), whose holders
+// must lose nothing when the proof fails. Renaming leaves those alone.
+std::string Aside(const std::string& path) { return absl::StrCat(path, ".released"); }
+
+absl::Status MoveAside(const std::string& path) {
+  if (rename(path.c_str(), Aside(path).c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+  return ErrnoStatus(errno, absl::StrCat("cannot move the unmounted ", path, " aside"));
+}
+
+}  // namespace
+
+std::string MountPath(const std::string& root, const DatasetId& id, uint64_t epoch) {
+  return absl::StrCat(root, "/mnt/", id.str(), ".", epoch);
+}
+
+absl::Status MountFilesystem(const MountRequest& request) {
+  struct stat device {};
+  if (stat(request.device.c_str(), &device) != 0) return ErrnoStatus(errno, absl::StrCat("no device ", request.device));
+  ASSIGN_OR_RETURN(const auto present, FindMount(request.path));
+  if (present) {
+    if (present->device == device.st_rdev) return absl::OkStatus();
+    return Refuse(Cause::kBusy, absl::StrCat(request.path, " is the mountpoint of ", present->source, ", not of ",
+                                             request.device, "; unmount that first"));
+  }
+  RETURN_IF_ERROR(CheckUuid(request.device, request.id));
+  ASSIGN_OR_RETURN(const unique_fd mount, MakeDetachedMount(request));
+  if (request.fresh_root) RETURN_IF_ERROR(FinishRoot(mount, *request.fresh_root, request.device));
+
+  const std::string parent = std::filesystem::path(request.path).parent_path().string();
+  RETURN_IF_ERROR(MakeDirectories(parent, 0711));
+  if (chmod(parent.c_str(), 0711) != 0) return ErrnoStatus(errno, absl::StrCat("cannot chmod ", parent));
+  RETURN_IF_ERROR(MakePath(request.path));
+  if (move_mount(mount.get(), "", AT_FDCWD, request.path.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    const absl::Status status = ErrnoStatus(errno, absl::StrCat("cannot mount ", request.device, " at ", request.path));
+    const absl::Status removed = RemovePath(request.path);
+    return removed.ok() ? status : Annotate(status, removed.ToString());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SyncFilesystem(const std::string& path) {
+  const unique_fd directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return ErrnoStatus(errno, absl::StrCat("cannot open ", path, " to sync it"));
+  if (syncfs(directory.get()) != 0) {
+    return Refuse(Cause::kIo, absl::StrCat("not everything written to ", path,
+                                           " reached the array: ", ErrnoStatus(errno, "syncfs").message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status UnmountFilesystem(const std::string& path) {
+  RETURN_IF_ERROR(Unmount(path));
+  return RemovePath(path);
+}
+
+absl::Status ReleaseFilesystem(const MountRequest& request, absl::Duration grace) {
+  RETURN_IF_ERROR(Unmount(request.path));
+  RETURN_IF_ERROR(MoveAside(request.path));
+  const absl::Status proof = ProveExclusive(request.device, grace);
+  if (proof.ok()) return RemovePath(Aside(request.path));
+
+  if (rename(Aside(request.path).c_str(), request.path.c_str()) != 0 && errno != ENOENT) {
+    return Annotate(ErrnoStatus(errno, absl::StrCat("cannot move ", request.path, " back")), proof.ToString());
+  }
+  MountRequest again = request;
+  again.fresh_root.reset();
+  const absl::Status mounted = MountFilesystem(again);
+  if (!mounted.ok()) return Annotate(mounted, absl::StrCat(proof.message(), "; then mounting it again failed"));
+  return proof;
+}
+
+absl::Status DetachFilesystem(const std::string& path) {
+  ASSIGN_OR_RETURN(const auto present, FindMount(path));
+  if (!present) return RemovePath(path);
+  absl::Status stopped;
+  {
+    const unique_fd directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    uint32_t flags = kGoingNoLogFlush;
+    if (!directory || ioctl(directory.get(), kIocShutdown, &flags) != 0) {
+      stopped = ErrnoStatus(errno, absl::StrCat("cannot stop the filesystem at ", path, " (FS_IOC_SHUTDOWN)"));
+    }
+  }
+  if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("cannot detach the mount at ", path));
+  }
+  RETURN_IF_ERROR(RemovePath(path));
+  return stopped;
+}
+
+absl::Status SweepMountPaths(const std::string& root) {
+  const std::string parent = absl::StrCat(root, "/mnt");
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(parent.c_str()), closedir);
+  if (!directory) return errno == ENOENT ? absl::OkStatus() : ErrnoStatus(errno, absl::StrCat("cannot list ", parent));
+  absl::Status result;
+  while (const dirent* entry = readdir(directory.get())) {
+    const absl::string_view name = entry->d_name;
+    if (name == "." || name == "..") continue;
+    const std::string path = absl::StrCat(parent, "/", name);
+    ASSIGN_OR_RETURN(const auto mounted, FindMount(path));
+    if (mounted) continue;
+    const absl::Status removed = RemovePath(path);
+    if (result.ok()) result = removed;
+  }
+  return result;
+}
+
+}  // namespace flocker

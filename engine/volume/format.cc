@@ -1,0 +1,83 @@
+#include "engine/volume/format.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/base/status.h"
+#include "engine/base/subprocess.h"
+
+namespace flocker {
+namespace {
+
+constexpr absl::Duration kMkfsTimeout = absl::Minutes(10);
+
+// Private: DecideFormat has said yes.
+absl::Status Mkfs(const std::string& device, const DatasetId& id) {
+  // Block, inode size and inode ratio are given, because mkfs would choose by size and the dataset may grow. nodiscard:
+  // a fresh LUN is thin already. -F: a whole disk and an earlier ext4 of ours are what we expect; a device in use is
+  // refused even so (mke2fs(8): that needs it twice).
+  const auto output =
+      RunChecked({"mkfs.ext4", "-F", "-q", "-b", "4096", "-I", "256", "-i", "16384", "-m", "0", "-e", "remount-ro",
+                  "-U", id.str(), "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", device},
+                 kMkfsTimeout);
+  return Annotate(output.status(), absl::StrCat("cannot make the filesystem of ", id.str()));
+}
+
+// e2fsck(8), exit code: the lowest two bits are corrections, the third is damage it leaves to a human, the others are
+// failures of the check itself.
+constexpr int kCorrected = 1 | 2;
+constexpr int kUncorrected = 4;
+
+absl::StatusOr<CommandResult> Check(const std::string& device, bool force, absl::Duration timeout) {
+  std::vector<std::string> argv = {"e2fsck", "-p"};
+  if (force) argv.push_back("-f");
+  argv.push_back(device);
+  ASSIGN_OR_RETURN(CommandResult result, RunCommand(argv, timeout));
+  if ((result.exit_code & ~(kCorrected | kUncorrected)) != 0) {
+    return Refuse(Cause::kIo, absl::StrCat("e2fsck could not check ", device, " (exit code ", result.exit_code,
+                                           "): ", result.output));
+  }
+  return result;
+}
+
+}  // namespace
+
+absl::StatusOr<Prepared> PrepareFilesystem(const std::string& device, const DatasetId& id, bool formatted,
+                                           absl::Duration check_timeout) {
+  ASSIGN_OR_RETURN(const ProbeResult probe, ProbeDevice(device));
+  const FormatDecision decision = DecideFormat(formatted, probe, id);
+  Prepared prepared;
+  prepared.done = decision.action;
+  switch (decision.action) {
+    case FormatAction::kRefuse:
+      return Refuse(Cause::kForbidden,
+                    absl::StrCat("will not touch ", device, " for dataset ", id.str(), ": ", decision.why));
+    case FormatAction::kMkfs:
+    case FormatAction::kRecreate:
+      RETURN_IF_ERROR(Mkfs(device, id));
+      return prepared;
+    case FormatAction::kAdopt: {
+      ASSIGN_OR_RETURN(const CommandResult check, Check(device, /*force=*/true, check_timeout));
+      prepared.check = absl::StrCat("adopted: ", check.output);
+      if ((check.exit_code & kUncorrected) == 0) return prepared;
+      prepared.done = FormatAction::kRecreate;  // its superblock said clean and was wrong; nobody has ever used it
+      RETURN_IF_ERROR(Mkfs(device, id));
+      return prepared;
+    }
+    case FormatAction::kMount:
+      break;
+  }
+  const std::string reason = probe.ext4->CheckReason(absl::ToUnixSeconds(absl::Now()));
+  if (reason.empty()) return prepared;
+  ASSIGN_OR_RETURN(const CommandResult check, Check(device, /*force=*/false, check_timeout));
+  if ((check.exit_code & kUncorrected) != 0) {
+    return Refuse(Cause::kIo, absl::StrCat("the filesystem on ", device, " is damaged (", reason,
+                                           ") and e2fsck -p cannot repair it on its own: ", check.output,
+                                           " Run e2fsck ", device, " by hand, then try again"));
+  }
+  prepared.check = absl::StrCat(reason, ": ", check.output);
+  return prepared;
+}
+
+}  // namespace flocker

@@ -1,0 +1,204 @@
+#include "engine/volume/loop.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "engine/base/file.h"
+#include "engine/base/log.h"
+#include "engine/base/status.h"
+#include "engine/base/unique_fd.h"
+
+namespace flocker {
+namespace {
+
+constexpr int kAttempts = 64;  // others may take the free device that we were shown before we configure it
+constexpr absl::Duration kPollInterval = absl::Milliseconds(1);
+
+// The largest request of FUSE is 256 pages (fs/fuse/fuse_i.h, FUSE_MAX_MAX_PAGES); a larger one of the loop's would
+// only be cut in two uneven parts.
+constexpr uint64_t kMaxSectorsKb = 1024;
+
+std::string Sysfs(int number, absl::string_view attribute) {
+  return absl::StrCat("/sys/block/loop", number, "/", attribute);
+}
+
+// A sysfs attribute without its newline.
+absl::StatusOr<std::string> ReadAttribute(int number, absl::string_view attribute) {
+  ASSIGN_OR_RETURN(std::string text, ReadFile(Sysfs(number, attribute)));
+  if (absl::EndsWith(text, "\n")) text.pop_back();
+  return text;
+}
+
+absl::StatusOr<uint64_t> ReadNumber(int number, absl::string_view attribute) {
+  ASSIGN_OR_RETURN(const std::string text, ReadAttribute(number, attribute));
+  uint64_t value = 0;
+  if (!absl::SimpleAtoi(text, &value)) {
+    return absl::InternalError(absl::StrCat(Sysfs(number, attribute), " is no number: '", text, "'"));
+  }
+  return value;
+}
+
+// What sysfs tells of an attached device. NotFound when it is not attached.
+absl::StatusOr<LoopDevice> Describe(int number) {
+  LoopDevice loop;
+  loop.number = number;
+  ASSIGN_OR_RETURN(loop.sequence, ReadNumber(number, "diskseq"));
+  ASSIGN_OR_RETURN(loop.backing_file, ReadAttribute(number, "loop/backing_file"));
+  ASSIGN_OR_RETURN(const std::string device, ReadAttribute(number, "dev"));
+  const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(device, absl::MaxSplits(':', 1));
+  uint32_t major = 0;
+  uint32_t minor = 0;
+  if (!absl::SimpleAtoi(parts.first, &major) || !absl::SimpleAtoi(parts.second, &minor)) {
+    return absl::InternalError(absl::StrCat(Sysfs(number, "dev"), " is no device number: '", device, "'"));
+  }
+  loop.device = makedev(major, minor);
+  return loop;
+}
+
+absl::Status LimitRequestSize(int number) {
+  ASSIGN_OR_RETURN(const uint64_t hardware, ReadNumber(number, "queue/max_hw_sectors_kb"));
+  const std::string path = Sysfs(number, "queue/max_sectors_kb");
+  const unique_fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  const std::string value = absl::StrCat(std::min(hardware, kMaxSectorsKb));
+  if (!fd || write(fd.get(), value.data(), value.size()) < 0) {
+    return ErrnoStatus(errno, absl::StrCat("cannot write ", value, " to ", path));
+  }
+  return absl::OkStatus();
+}
+
+// Everything after LOOP_CONFIGURE; when it fails the caller detaches.
+absl::StatusOr<LoopDevice> Finish(int number, const std::string& backing_file) {
+  ASSIGN_OR_RETURN(const LoopDevice loop, Describe(number));
+  // The kernel drops the flag without a word when the file or the block size does not allow it.
+  ASSIGN_OR_RETURN(const uint64_t direct, ReadNumber(number, "loop/dio"));
+  if (direct != 1) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        loop.path(), " does no direct I/O on ", backing_file,
+        ": its filesystem does not offer it for this block size; a FUSE file must be opened with FOPEN_DIRECT_IO"));
+  }
+  RETURN_IF_ERROR(LimitRequestSize(number));
+  return loop;
+}
+
+}  // namespace
+
+std::string LoopDevice::path() const { return absl::StrCat("/dev/loop", number); }
+
+absl::StatusOr<LoopDevice> AttachLoop(const std::string& backing_file, uint32_t block_size) {
+  ASSIGN_OR_RETURN(const auto present, FindLoop(backing_file));
+  if (present) {
+    return Refuse(Cause::kExists, absl::StrCat(backing_file, " is already attached as ", present->path()));
+  }
+  const unique_fd file(open(backing_file.c_str(), O_RDWR | O_CLOEXEC));
+  if (!file) return ErrnoStatus(errno, absl::StrCat("cannot open ", backing_file, " for a loop device"));
+  const unique_fd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+  if (!control) return ErrnoStatus(errno, "cannot open /dev/loop-control (is the loop module loaded?)");
+
+  loop_config config{};
+  config.fd = static_cast<uint32_t>(file.get());
+  config.block_size = block_size;
+  config.info.lo_flags = LO_FLAGS_DIRECT_IO;
+  // For people with losetup; the kernel keeps 63 bytes of it, so nothing of ours relies on it.
+  std::strncpy(reinterpret_cast<char*>(config.info.lo_file_name), backing_file.c_str(), LO_NAME_SIZE - 1);
+
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const int number = ioctl(control.get(), LOOP_CTL_GET_FREE);  // adds a device when all are taken
+    if (number < 0) return ErrnoStatus(errno, "the kernel offers no free loop device (LOOP_CTL_GET_FREE)");
+    const std::string path = absl::StrCat("/dev/loop", number);
+    const unique_fd device(open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (!device) return ErrnoStatus(errno, absl::StrCat("cannot open ", path, " (/dev must be a devtmpfs)"));
+    if (ioctl(device.get(), LOOP_CONFIGURE, &config) != 0) {
+      if (errno == EBUSY) continue;
+      return ErrnoStatus(errno, absl::StrCat("cannot attach ", backing_file, " to ", path, " with ", block_size,
+                                             " byte blocks (LOOP_CONFIGURE)"));
+    }
+    auto loop = Finish(number, backing_file);
+    // The device stays open up to here, so that nobody else can have been given this number in between.
+    if (!loop.ok() && ioctl(device.get(), LOOP_CLR_FD) != 0) {
+      return Annotate(loop.status(), absl::StrCat(path, " could not be detached again and stays"));
+    }
+    return loop;
+  }
+  return Refuse(Cause::kTimeout, absl::StrCat("no loop device for ", backing_file, ": ", kAttempts,
+                                              " free ones were taken by others first"));
+}
+
+absl::StatusOr<std::optional<LoopDevice>> FindLoop(const std::string& backing_file) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir("/sys/block"), closedir);
+  if (!directory) return ErrnoStatus(errno, "cannot list /sys/block");
+  while (const dirent* entry = readdir(directory.get())) {
+    absl::string_view name = entry->d_name;
+    int number = 0;
+    if (!absl::ConsumePrefix(&name, "loop") || !absl::SimpleAtoi(name, &number)) continue;
+    const auto loop = Describe(number);
+    if (loop.ok() && loop->backing_file == backing_file) return std::optional(*loop);
+    // ENOENT: not attached. ENXIO, EINVAL, ENODEV: going away this very moment.
+    if (!loop.ok() && ErrnoOf(loop.status()) == 0) return loop.status();
+  }
+  return std::optional<LoopDevice>();
+}
+
+bool IsAttached(const LoopDevice& loop) {
+  const auto now = Describe(loop.number);
+  return now.ok() && now->sequence == loop.sequence;
+}
+
+absl::Status DetachLoop(const LoopDevice& loop, absl::Duration timeout) {
+  if (!IsAttached(loop)) return absl::OkStatus();
+  {
+    const unique_fd device(open(loop.path().c_str(), O_RDONLY | O_CLOEXEC));
+    if (!device) return ErrnoStatus(errno, absl::StrCat("cannot open ", loop.path(), " to detach it"));
+    if (!IsAttached(loop)) return absl::OkStatus();  // only now, held open, can the number not change hands any more
+    if (ioctl(device.get(), LOOP_CLR_FD) != 0 && errno != ENXIO) {
+      return ErrnoStatus(errno, absl::StrCat("cannot detach ", loop.path(), " from ", loop.backing_file));
+    }
+  }
+  // LOOP_CLR_FD takes effect at the last close: ours just now, or that of whoever else has it open or mounted.
+  const absl::Time deadline = absl::Now() + timeout;
+  while (IsAttached(loop)) {
+    if (absl::Now() >= deadline) {
+      return Refuse(Cause::kBusy, absl::StrCat(loop.path(), " over ", loop.backing_file,
+                                               " is still open or mounted somewhere; it detaches when that ends"));
+    }
+    absl::SleepFor(kPollInterval);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status GrowLoop(const LoopDevice& loop) {
+  const unique_fd device(open(loop.path().c_str(), O_RDONLY | O_CLOEXEC));
+  if (!device) return ErrnoStatus(errno, absl::StrCat("cannot open ", loop.path(), " to grow it"));
+  if (!IsAttached(loop)) {
+    return Refuse(Cause::kStale, absl::StrCat(loop.path(), " is no longer attached to ", loop.backing_file));
+  }
+  if (ioctl(device.get(), LOOP_SET_CAPACITY, 0) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("cannot grow ", loop.path(), " (LOOP_SET_CAPACITY)"));
+  }
+  return absl::OkStatus();
+}
+
+ScopedLoop::~ScopedLoop() {
+  if (!loop_) return;
+  const absl::Status status = DetachLoop(*loop_, absl::Seconds(5));
+  if (!status.ok()) spdlog::error("giving up a loop device: {}", std::string(status.message()));
+}
+
+}  // namespace flocker

@@ -1,0 +1,150 @@
+#include "engine/volume/superblock.h"
+
+#include <blkid/blkid.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+#include "engine/base/unique_fd.h"
+
+namespace flocker {
+namespace {
+
+constexpr size_t kFirstMib = size_t{1} << 20;
+static_assert(kExt4SuperblockOffset + kExt4SuperblockSize <= kFirstMib, "one read shows both");
+
+// Linux Documentation/filesystems/ext4/super.rst.
+constexpr uint16_t kMagic = 0xEF53;
+constexpr uint16_t kStateClean = 0x1;
+constexpr uint16_t kStateErrors = 0x2;
+constexpr uint16_t kStateOrphans = 0x4;
+constexpr uint32_t kIncompatRecover = 0x4;
+
+uint32_t LittleEndian(std::span<const uint8_t> bytes, size_t offset, size_t size) {
+  uint32_t value = 0;
+  for (size_t i = size; i-- > 0;) value = value << 8 | bytes[offset + i];
+  return value;
+}
+uint16_t Le16(std::span<const uint8_t> bytes, size_t offset) {
+  return static_cast<uint16_t>(LittleEndian(bytes, offset, 2));
+}
+uint32_t Le32(std::span<const uint8_t> bytes, size_t offset) { return LittleEndian(bytes, offset, 4); }
+
+// A value libblkid found, empty when it found none.
+std::string Value(blkid_probe probe, const char* name) {
+  const char* data = nullptr;
+  return blkid_probe_lookup_value(probe, name, &data, nullptr) == 0 && data != nullptr ? data : "";
+}
+
+absl::Status FindSignature(const unique_fd& fd, const std::string& device, ProbeResult& result) {
+  const std::unique_ptr<blkid_struct_probe, decltype(&blkid_free_probe)> probe(blkid_new_probe(), blkid_free_probe);
+  if (!probe || blkid_probe_set_device(probe.get(), fd.get(), 0, 0) != 0) {
+    return absl::InternalError(absl::StrCat("libblkid cannot look at ", device));
+  }
+  blkid_probe_enable_superblocks(probe.get(), 1);
+  // A damaged superblock is a signature too: it must not look like an empty device.
+  blkid_probe_set_superblocks_flags(probe.get(), BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID | BLKID_SUBLKS_BADCSUM);
+  blkid_probe_enable_partitions(probe.get(), 1);
+  errno = 0;
+  switch (blkid_do_safeprobe(probe.get())) {
+    case 0:
+      break;
+    case 1:
+      return absl::OkStatus();
+    case -2:
+      result.signature = "ambiguous";
+      return absl::OkStatus();
+    default:
+      return ErrnoStatus(errno != 0 ? errno : EIO, absl::StrCat("libblkid cannot probe ", device));
+  }
+  result.signature = Value(probe.get(), "TYPE");
+  result.uuid = Value(probe.get(), "UUID");
+  if (result.signature.empty()) result.signature = Value(probe.get(), "PTTYPE");
+  if (result.signature.empty()) result.signature = "unknown";
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+bool Ext4Superblock::Clean() const {
+  return (state & kStateClean) != 0 && (state & (kStateErrors | kStateOrphans)) == 0 &&
+         (incompat & kIncompatRecover) == 0;
+}
+
+std::string Ext4Superblock::CheckReason(int64_t now) const {
+  if ((state & kStateErrors) != 0) return "the kernel recorded errors in it";
+  if ((incompat & kIncompatRecover) != 0) return "its journal needs replay";
+  if ((state & kStateClean) == 0) return "it was not unmounted in order";
+  if ((state & kStateOrphans) != 0) return "it has orphaned inodes";
+  if (max_mount_count > 0 && mount_count >= max_mount_count) {
+    return absl::StrCat("it was mounted ", mount_count, " times since its last check");
+  }
+  if (check_interval > 0 && now - int64_t{last_check} >= int64_t{check_interval}) {
+    return "its last check is too long ago";
+  }
+  return "";
+}
+
+std::optional<Ext4Superblock> ParseExt4Superblock(std::span<const uint8_t> bytes) {
+  if (bytes.size() < kExt4SuperblockSize || Le16(bytes, 0x38) != kMagic) return std::nullopt;
+  Ext4Superblock superblock;
+  superblock.mount_count = Le16(bytes, 0x34);
+  superblock.max_mount_count = static_cast<int16_t>(Le16(bytes, 0x36));
+  superblock.state = Le16(bytes, 0x3A);
+  superblock.last_check = Le32(bytes, 0x40);
+  superblock.check_interval = Le32(bytes, 0x44);
+  superblock.incompat = Le32(bytes, 0x60);
+  const std::string hex =
+      absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(bytes.data()) + 0x68, 16));
+  superblock.uuid = absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4), "-",
+                                 hex.substr(16, 4), "-", hex.substr(20));
+  return superblock;
+}
+
+absl::StatusOr<ProbeResult> ProbeDevice(const std::string& device) {
+  const unique_fd fd(open(device.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return ErrnoStatus(errno, absl::StrCat("cannot open ", device, " to look what is on it"));
+  ProbeResult result;
+  RETURN_IF_ERROR(FindSignature(fd, device, result));
+
+  std::vector<uint8_t> first(kFirstMib);
+  for (size_t done = 0; done < first.size();) {
+    const ssize_t got = pread(fd.get(), first.data() + done, first.size() - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus(errno, absl::StrCat("cannot read the first MiB of ", device));
+    if (got == 0) return Refuse(Cause::kInvalid, absl::StrCat(device, " is smaller than 1 MiB"));
+    done += static_cast<size_t>(got);
+  }
+  result.first_mib_zero = std::all_of(first.begin(), first.end(), [](uint8_t byte) { return byte == 0; });
+  if (result.signature == "ext4") {
+    result.ext4 = ParseExt4Superblock(std::span(first).subspan(kExt4SuperblockOffset, kExt4SuperblockSize));
+  }
+  return result;
+}
+
+FormatDecision DecideFormat(bool formatted, const ProbeResult& probe, const DatasetId& id) {
+  const auto refuse = [](std::string why) { return FormatDecision{FormatAction::kRefuse, std::move(why)}; };
+  if (id.empty()) return refuse("the dataset has no id");
+  if (probe.signature.empty()) {
+    if (formatted) return refuse("its filesystem is gone: no signature on a device that was formatted");
+    if (!probe.first_mib_zero) {
+      return refuse("it was never formatted and has no signature, but its first MiB is not zero");
+    }
+    return {FormatAction::kMkfs, ""};
+  }
+  if (probe.signature != "ext4" || !probe.ext4) return refuse(absl::StrCat("it carries '", probe.signature, "'"));
+  if (probe.ext4->uuid != id.str()) return refuse(absl::StrCat("it carries the ext4 of ", probe.ext4->uuid));
+  if (formatted) return {FormatAction::kMount, ""};
+  return {probe.ext4->Clean() ? FormatAction::kAdopt : FormatAction::kRecreate, ""};
+}
+
+}  // namespace flocker

@@ -1,0 +1,91 @@
+// A FUSE mount whose daemon never answers: nobody reads the descriptor that it was mounted with.
+#include "engine/volume/fuse_mount.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+#include "engine/base/unique_fd.h"
+#include "engine/volume/mountinfo.h"
+#include "tests/harness/holder_child.h"
+#include "tests/integration/volume/stand.h"
+
+namespace flocker::testing {
+namespace {
+
+class SilentFuse : public VolumeStand {
+ protected:
+  void SetUp() override {
+    std::filesystem::create_directory(tree_);
+    device_.reset(open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    ASSERT_TRUE(device_.valid());
+    const std::string options = absl::StrCat("fd=", device_.get(), ",rootmode=40000,user_id=0,group_id=0,allow_other");
+    ASSERT_EQ(mount("flocker-test", tree_.c_str(), "fuse.flocker-test", MS_NODEV | MS_NOSUID, options.c_str()), 0);
+    const auto found = FindMount(tree_);
+    ASSERT_TRUE(found.ok() && found->has_value());
+    fuse_ = (*found)->device;
+  }
+
+  // What the kernel says to the daemon that is no daemon: 0 while the connection lives, else an errno.
+  int ConnectionError() {
+    std::array<char, 8192> request{};
+    while (read(device_.get(), request.data(), request.size()) > 0) {
+    }
+    return errno == EAGAIN ? 0 : errno;
+  }
+
+  const std::string tree_ = scratch_ / "tree";
+  unique_fd device_;
+  dev_t fuse_ = 0;
+};
+
+TEST_F(SilentFuse, IsAbortedAndDetachedWithoutItsDaemon) {
+  EXPECT_EQ(ConnectionError(), 0);
+  ASSERT_OK(DetachFuseMount(tree_));
+  EXPECT_EQ(ConnectionError(), ENODEV);
+  EXPECT_FALSE((*FindMount(tree_)).has_value());
+  EXPECT_TRUE(DetachFuseMount(tree_).ok()) << "and again";
+  EXPECT_TRUE(AbortFuseConnection(fuse_).ok()) << "and again";
+}
+
+TEST_F(SilentFuse, IsAbortedWhileSomebodyHoldsIt) {
+  const HolderChild holder([&] { return open(tree_.c_str(), O_PATH | O_DIRECTORY) >= 0; });
+  ASSERT_OK(DetachFuseMount(tree_));
+  EXPECT_EQ(ConnectionError(), ENODEV);
+}
+
+TEST_F(SilentFuse, ItsHoldersAreFoundWithoutAskingIt) {
+  const HolderChild holder([&] { return open(tree_.c_str(), O_PATH | O_DIRECTORY) >= 0; });
+  HolderQuery query;
+  query.fuse_device = fuse_;
+  query.tree_path = tree_ + "/dataset";
+  query.extra_inodes = {1};  // the root's inode number is FUSE_ROOT_ID until its daemon says another
+  const auto holders = FindHolders(query);
+  ASSERT_TRUE(holders.ok()) << holders.status();
+  ASSERT_EQ(holders->size(), 1U) << Describe(*holders);
+  EXPECT_EQ(holders->front().pid, holder.pid());
+  query.ignored = {holder.pid()};
+  EXPECT_THAT(*FindHolders(query), ::testing::IsEmpty());
+  query.ignored.clear();
+  query.extra_inodes.clear();
+  query.serial = 1;  // inode 1 is of serial 0
+  EXPECT_THAT(*FindHolders(query), ::testing::IsEmpty());
+}
+
+TEST_F(SilentFuse, WhatIsNoFuseMountIsLeftAlone) {
+  const std::string other = scratch_ / "other";
+  std::filesystem::create_directory(other);
+  ASSERT_EQ(mount("tmpfs", other.c_str(), "tmpfs", 0, "size=1M"), 0);
+  EXPECT_EQ(CauseOf(DetachFuseMount(other)), Cause::kForbidden);
+  EXPECT_TRUE((*FindMount(other)).has_value());
+}
+
+}  // namespace
+}  // namespace flocker::testing
