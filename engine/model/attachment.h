@@ -36,8 +36,9 @@ struct Attachment {
   Aim aim = Aim::kAttach;
   Stage stage = Stage::kEmpty;
   Leave leave = Leave::kNotYet;
-  bool formatted = false;  // control has committed that an ext4 of ours is on it
-  bool reported = false;   // the present aim's end (or the wait for `formatted`) was reported
+  uint64_t session_epoch = 0;  // the grant under which its LUN server is logged in; 0: it is not
+  bool formatted = false;      // control has committed that an ext4 of ours is on it
+  bool reported = false;       // the present aim's end (or the wait for `formatted`) was reported
   bool operator==(const Attachment&) const = default;
 };
 

@@ -1,0 +1,102 @@
+#include "engine/array/tgtadm.h"
+
+#include <cerrno>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "engine/base/status.h"
+
+namespace flocker {
+namespace {
+
+constexpr absl::Duration kTimeout = absl::Seconds(10);
+
+std::string Flag(uint64_t number) { return absl::StrCat(number); }
+
+}  // namespace
+
+absl::StatusOr<std::string> Tgtadm::Run(const std::string& op, const std::string& mode,
+                                        const std::vector<std::string>& words, const std::string* secret) const {
+  const std::string shown = absl::StrCat("tgtadm -C ", control_number_, " --op ", op, " --mode ", mode,
+                                         words.empty() ? "" : " ", absl::StrJoin(words, " "));
+  std::string line = absl::StrCat("tgtadm -C ", control_number_, " --lld iscsi --op ", op, " --mode ", mode);
+  for (const std::string& word : words) absl::StrAppend(&line, " ", ShellQuote(word));
+  if (secret != nullptr) absl::StrAppend(&line, " --password ", ShellQuote(*secret));
+  ASSIGN_OR_RETURN(CommandResult result, shell_.Run(shown, line, kTimeout));
+  if (result.exit_code == 0) return std::move(result.output);
+  const std::string message = absl::StrCat(shown, ": ", absl::StripAsciiWhitespace(result.output));
+  // usr/tgtadm.c, ipc_mgmt_rsp: EINVAL is tgtd's own refusal; everything else means that it was not asked.
+  if (result.exit_code == EINVAL) return absl::InternalError(message);
+  return absl::UnavailableError(absl::StrCat(message, " (exit code ", result.exit_code, "). Is tgtd running?"));
+}
+
+absl::Status Tgtadm::Change(const std::string& op, const std::string& mode, const std::vector<std::string>& words,
+                            const std::string* secret) const {
+  ASSIGN_OR_RETURN(const std::string output, Run(op, mode, words, secret));
+  // A change that was made says nothing; one whose answer was lost complains, and exits with 0 all the same.
+  if (output.empty()) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("tgtadm --op ", op, " --mode ", mode, " ", absl::StrJoin(words, " "), ": ",
+                                             absl::StripAsciiWhitespace(output)));
+}
+
+absl::StatusOr<std::vector<TgtTarget>> Tgtadm::Targets() const {
+  ASSIGN_OR_RETURN(const std::string output, Run("show", "target", {}));
+  auto targets = ParseTgtTargets(output);
+  if (!targets.ok()) return absl::UnavailableError(targets.status().message());
+  return targets;
+}
+
+absl::Status Tgtadm::NewTarget(uint32_t tid, const std::string& name) const {
+  return Change("new", "target", {"--tid", Flag(tid), "-T", name});
+}
+
+absl::Status Tgtadm::DeleteTarget(uint32_t tid) const { return Change("delete", "target", {"--tid", Flag(tid)}); }
+
+absl::Status Tgtadm::NewLun(uint32_t tid, uint32_t lun, const std::string& file, const std::string& scsi_id) const {
+  const std::vector<std::string> which = {"--tid", Flag(tid), "--lun", Flag(lun)};
+  std::vector<std::string> words = which;
+  // `aio` would answer a flush without flushing, and free nothing on a discard.
+  words.insert(words.end(), {"--bstype", "rdwr", "-b", file});
+  RETURN_IF_ERROR(Change("new", "logicalunit", words));
+  words = which;
+  words.insert(words.end(), {"--params", absl::StrCat("thin_provisioning=1,scsi_id=", scsi_id, ",scsi_sn=", scsi_id)});
+  return Change("update", "logicalunit", words);
+}
+
+absl::Status Tgtadm::DeleteLun(uint32_t tid, uint32_t lun) const {
+  return Change("delete", "logicalunit", {"--tid", Flag(tid), "--lun", Flag(lun)});
+}
+
+absl::StatusOr<std::vector<std::string>> Tgtadm::Accounts() const {
+  ASSIGN_OR_RETURN(const std::string output, Run("show", "account", {}));
+  auto accounts = ParseTgtAccounts(output);
+  if (!accounts.ok()) return absl::UnavailableError(accounts.status().message());
+  return accounts;
+}
+
+absl::Status Tgtadm::NewAccount(const std::string& user, const std::string& secret) const {
+  return Change("new", "account", {"--user", user}, &secret);
+}
+
+absl::Status Tgtadm::DeleteAccount(const std::string& user) const {
+  return Change("delete", "account", {"--user", user});
+}
+
+absl::Status Tgtadm::BindAccount(uint32_t tid, const std::string& user) const {
+  return Change("bind", "account", {"--tid", Flag(tid), "--user", user});
+}
+
+absl::Status Tgtadm::Allow(uint32_t tid, const std::string& initiator) const {
+  return Change("bind", "target", {"--tid", Flag(tid), "--initiator-name", initiator});
+}
+
+absl::Status Tgtadm::Disallow(uint32_t tid, const std::string& initiator) const {
+  return Change("unbind", "target", {"--tid", Flag(tid), "--initiator-name", initiator});
+}
+
+absl::Status Tgtadm::DeleteConnection(uint32_t tid, uint64_t session, uint32_t connection) const {
+  return Change("delete", "conn", {"--tid", Flag(tid), "--sid", Flag(session), "--cid", Flag(connection)});
+}
+
+}  // namespace flocker
