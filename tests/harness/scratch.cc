@@ -8,9 +8,16 @@
 
 namespace flocker::testing {
 
+std::string ScratchRoot() {
+  // scripts/test says where; whoever runs a test binary by hand gets the default. Set in the environment either way,
+  // for the children of this process: scripts/sweep finds them by it.
+  setenv("FLOCKER_OWNER", "/tmp/flocker-test", 0);
+  return std::getenv("FLOCKER_OWNER");
+}
+
 ScratchDir::ScratchDir() {
-  std::filesystem::create_directories(kScratchRoot);
-  std::string pattern = std::string(kScratchRoot) + "/XXXXXX";
+  std::string pattern = ScratchRoot() + "/XXXXXX";
+  std::filesystem::create_directories(ScratchRoot());
   if (mkdtemp(pattern.data()) == nullptr) std::abort();
   path_ = pattern;
 }

@@ -1,12 +1,13 @@
-// A directory of a test's own under /tmp/flocker-test, gone when the test is.
+// A directory of a test's own, gone when the test is.
 #pragma once
 
 #include <string>
 
 namespace flocker::testing {
 
-// Everything the tests leave anywhere carries this prefix in its path, so that the sweep finds it and nothing else.
-inline constexpr char kScratchRoot[] = "/tmp/flocker-test";
+// What everything that tests make lies below, and what their processes carry as FLOCKER_OWNER in their environment, so
+// that scripts/sweep finds all of it and nothing else. /tmp/flocker-test unless the environment says otherwise.
+std::string ScratchRoot();
 
 class ScratchDir {
  public:

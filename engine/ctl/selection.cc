@@ -1,0 +1,63 @@
+#include "engine/ctl/selection.h"
+
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "engine/base/status.h"
+
+namespace flocker {
+namespace {
+
+// `things` are NodeViews or DatasetViews; `eligible` says which of them count.
+template <class Things, class Eligible>
+auto Select(const Things& things, std::string_view text, std::string_view noun, Eligible eligible)
+    -> absl::StatusOr<typename Things::value_type> {
+  const std::string wanted(text);
+  std::vector<const typename Things::value_type*> hits;
+  for (const auto& thing : things) {
+    if (!eligible(thing)) continue;
+    if (thing.name() == wanted) return thing;
+    if (!wanted.empty() && absl::StartsWith(thing.id(), wanted)) hits.push_back(&thing);
+  }
+  const std::string what(noun);
+  if (hits.empty()) {
+    return Refuse(Cause::kNotFound,
+                  absl::StrCat("no ", what, " has the name, or an id that begins with, '", wanted, "'"));
+  }
+  if (hits.size() > 1) {
+    return Refuse(Cause::kInvalid, absl::StrCat("'", wanted, "' is ambiguous: ", hits.size(), " ", what,
+                                                "s have an id that begins so; give more of it"));
+  }
+  return *hits.front();
+}
+
+}  // namespace
+
+absl::StatusOr<rpc::NodeView> SelectNode(const rpc::ViewReply& view, std::string_view text) {
+  return Select(view.nodes(), text, "node", [](const rpc::NodeView&) { return true; });
+}
+
+absl::StatusOr<rpc::DatasetView> SelectDataset(const rpc::ViewReply& view, std::string_view text) {
+  return Select(view.datasets(), text, "dataset", [](const rpc::DatasetView& dataset) { return !dataset.deleted(); });
+}
+
+absl::StatusOr<std::map<std::string, std::string>> ParseMetadata(std::string_view text) {
+  std::map<std::string, std::string> metadata;
+  const std::string whole(text);
+  if (whole.empty()) return metadata;
+  for (const auto part : absl::StrSplit(whole, ',')) {
+    const std::vector<std::string> pair = absl::StrSplit(part, '=');
+    if (pair.size() != 2 || pair[0].empty()) {
+      return Refuse(Cause::kInvalid,
+                    absl::StrCat("malformed metadata specification '", whole, "', please use format 'a=b,c=d'"));
+    }
+    if (!metadata.emplace(pair[0], pair[1]).second) {
+      return Refuse(Cause::kInvalid, absl::StrCat("metadata key '", pair[0], "' is given twice"));
+    }
+  }
+  return metadata;
+}
+
+}  // namespace flocker

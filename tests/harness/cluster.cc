@@ -1,0 +1,225 @@
+#include "tests/harness/cluster.h"
+
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "engine/base/status.h"
+#include "tests/harness/wait.h"
+
+namespace flocker::testing {
+namespace {
+
+constexpr absl::Duration kStartTimeout = absl::Seconds(30);
+constexpr absl::Duration kCommandTimeout = absl::Seconds(90);
+constexpr char kSweep[] = FLOCKER_SOURCE_DIR "/scripts/sweep";
+
+std::string Binary(const char* name) { return absl::StrCat(FLOCKER_BIN_DIR "/", name); }
+
+std::vector<std::string> Lines(const std::string& text) { return absl::StrSplit(text, '\n', absl::SkipEmpty()); }
+
+}  // namespace
+
+TestCluster::TestCluster(ClusterOptions options)
+    : options_(std::move(options)), outer_owner_(std::getenv("FLOCKER_OWNER")) {
+  setenv("FLOCKER_OWNER", dir().c_str(), 1);
+  const std::string pool = scratch_ / "pool";
+  std::filesystem::create_directory(pool);
+  if (options_.pool_bytes != 0 &&
+      mount("tmpfs", pool.c_str(), "tmpfs", 0, absl::StrCat("size=", options_.pool_bytes).c_str()) != 0) {
+    ADD_FAILURE() << ErrnoStatus(errno, "cannot mount the pool");
+  }
+  array_ = std::make_unique<Tgtd>();
+  const std::string listen = absl::StrCat("unix:", scratch_ / "control.sock");
+  std::vector<std::string> argv = {Binary("flocker-control"),
+                                   "--data",
+                                   scratch_ / "control",
+                                   "--listen",
+                                   listen,
+                                   "--pool",
+                                   pool,
+                                   "--tgt-control-number",
+                                   absl::StrCat(array_->control_number()),
+                                   "--portal",
+                                   array_->portal()};
+  argv.insert(argv.end(), options_.control_flags.begin(), options_.control_flags.end());
+  control_ = std::make_unique<Daemon>(argv, scratch_ / "control.log");
+  for (const std::string& node : options_.nodes) {
+    std::filesystem::create_directory(tree(node));
+    agents_[node] =
+        std::make_unique<Daemon>(std::vector<std::string>{Binary("flocker-agent"), "--name", node, "--root",
+                                                          scratch_ / node, "--control", listen, "--tree", tree(node)},
+                                 scratch_ / (node + ".log"));
+  }
+}
+
+TestCluster::~TestCluster() {
+  if (!::testing::Test::HasFailure()) DestroyAll();
+  if (!::testing::Test::HasFailure()) {
+    for (const auto& [node, agent] : agents_) EXPECT_TRUE(agent->Stop().ok()) << "the agent of " << node;
+    EXPECT_TRUE(control_->Stop().ok()) << "flocker-control";
+  }
+  const auto swept = RunCommand({kSweep, dir()}, absl::Minutes(2));
+  EXPECT_TRUE(swept.ok()) << swept.status();
+  if (swept.ok()) {
+    EXPECT_EQ(swept->exit_code, 0) << "left behind:\n" << swept->output;
+  }
+  if (::testing::Test::HasFailure()) {
+    std::cerr << "-- control.log\n" << control_->log();
+    for (const auto& [node, agent] : agents_) std::cerr << "-- " << node << ".log\n" << agent->log();
+  }
+  setenv("FLOCKER_OWNER", outer_owner_.c_str(), 1);
+}
+
+absl::Status TestCluster::Start() {
+  RETURN_IF_ERROR(StartControl());
+  for (const auto& [node, agent] : agents_) RETURN_IF_ERROR(agent->Start());
+  for (const auto& [node, agent] : agents_) {
+    if (!Eventually(kStartTimeout, [&] { return Connected(node) && TreeAnswers(node); })) {
+      return absl::DeadlineExceededError(absl::StrCat("node ", node, " does not come up"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TestCluster::StartControl() {
+  RETURN_IF_ERROR(control_->Start());
+  if (!Eventually(kStartTimeout, [&] { return Ctl({"list-nodes"}).exit_code == 0; })) {
+    return absl::DeadlineExceededError("flocker-control does not answer");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TestCluster::StartAgent(const std::string& node) {
+  RETURN_IF_ERROR(agent(node).Start());
+  if (!Eventually(kStartTimeout, [&] { return Connected(node) && TreeAnswers(node); })) {
+    return absl::DeadlineExceededError(absl::StrCat("node ", node, " does not come up"));
+  }
+  return absl::OkStatus();
+}
+
+std::string TestCluster::Path(const std::string& node, const std::string& dataset) const {
+  return absl::StrCat(tree(node), "/", node, "/", dataset);
+}
+
+std::string TestCluster::NativePath(const std::string& node, const std::string& dataset) {
+  const auto row = Find(dataset);
+  if (!row) return "";
+  std::error_code error;
+  const auto link = std::filesystem::read_symlink(absl::StrCat(tree(node), "/", row->id), error);
+  return !error && link.is_absolute() ? link.string() : "";
+}
+
+CommandResult TestCluster::Ctl(const std::vector<std::string>& args) {
+  std::vector<std::string> argv = {Binary("flockerctl"), "--control", absl::StrCat("unix:", scratch_ / "control.sock")};
+  argv.insert(argv.end(), args.begin(), args.end());
+  auto result = RunCommand(argv, kCommandTimeout);
+  return result.ok() ? *std::move(result) : CommandResult{-1, std::string(result.status().message())};
+}
+
+std::vector<TestCluster::Row> TestCluster::List() {
+  std::map<std::string, std::string> names;  // of nodes, by what SERVER shows of their ids
+  for (const std::string& line : Lines(Ctl({"list-nodes"}).output)) {
+    const std::vector<std::string> cells = absl::StrSplit(line, ' ', absl::SkipEmpty());
+    if (cells.size() >= 3) names[cells[0]] = cells[2];
+  }
+  std::vector<Row> rows;
+  for (const std::string& line : Lines(Ctl({"ls"}).output)) {
+    const std::vector<std::string> cells = absl::StrSplit(line, ' ', absl::SkipEmpty());
+    if (cells.size() < 5 || cells[0] == "DATASET") continue;
+    rows.push_back({cells[0], cells[1], cells[2], cells[3], names[cells[4]]});
+  }
+  return rows;
+}
+
+std::optional<TestCluster::Row> TestCluster::Find(const std::string& dataset) {
+  for (const Row& row : List()) {
+    if (row.metadata == absl::StrCat("name=", dataset)) return row;
+  }
+  return std::nullopt;
+}
+
+bool TestCluster::AttachedOn(const std::string& node, const std::string& dataset) {
+  const auto row = Find(dataset);
+  return row && row->status == "attached" && row->node == node;
+}
+
+pid_t TestCluster::LunServer(const std::string& dataset) {
+  const auto row = Find(dataset);
+  if (!row) return -1;
+  for (const std::string& line : Belongings()) {
+    const std::vector<std::string> words = absl::StrSplit(line, ' ');
+    pid_t pid = -1;
+    if (absl::StrContains(line, "/flocker-lun ") && absl::StrContains(line, row->id) &&
+        absl::SimpleAtoi(words[1], &pid)) {
+      return pid;
+    }
+  }
+  return -1;
+}
+
+std::vector<std::string> TestCluster::Belongings() const {
+  const auto listed = RunCommand({kSweep, "--list", dir()}, absl::Seconds(30));
+  return listed.ok() ? Lines(listed->output) : std::vector<std::string>{std::string(listed.status().message())};
+}
+
+void TestCluster::DestroyAll() {
+  if (!control_->running()) return;
+  for (const Row& row : List()) {
+    const CommandResult destroyed = Ctl({"destroy", "-d", row.id});
+    EXPECT_EQ(destroyed.exit_code, 0) << destroyed.output;
+  }
+  ExpectNothingHeld();
+}
+
+void TestCluster::ExpectNothingHeld() {
+  // What a cluster without datasets consists of; anything else of ours was left by a dataset.
+  const auto rest = [&] {
+    std::vector<std::string> lines;
+    for (const std::string& line : Belongings()) {
+      const bool part = absl::StrContains(line, "tgtd -f") || absl::StrContains(line, "/flocker-control ") ||
+                        absl::StrContains(line, "/flocker-agent ") || absl::StrContains(line, "/flocker-fs ") ||
+                        absl::StrContains(line, dir() + "/tree.") || absl::EndsWith(line, dir() + "/pool");
+      if (!part) lines.push_back(line);
+    }
+    return lines;
+  };
+  const auto sessions = [&] { return array_->Admin({"--lld", "iscsi", "--op", "show", "--mode", "target"}); };
+  EXPECT_TRUE(Eventually(absl::Seconds(20), [&] { return rest().empty(); })) << "left by datasets that are destroyed:\n"
+                                                                             << absl::StrJoin(rest(), "\n");
+  EXPECT_TRUE(Eventually(absl::Seconds(10),
+                         [&] {
+                           const auto shown = sessions();
+                           return shown.ok() && !absl::StrContains(*shown, "Connection:");
+                         }))
+      << "iSCSI sessions of datasets that are destroyed:\n"
+      << sessions().value_or("tgtadm does not answer");
+}
+
+bool TestCluster::Connected(const std::string& node) {
+  for (const std::string& line : Lines(Ctl({"list-nodes"}).output)) {
+    if (absl::StrContains(line, absl::StrCat(" ", node, " ")) && absl::EndsWith(line, " connected")) return true;
+  }
+  return false;
+}
+
+bool TestCluster::TreeAnswers(const std::string& node) const {
+  for (const std::string& other : options_.nodes) {
+    struct stat status {};
+    if (stat(absl::StrCat(tree(node), "/", other).c_str(), &status) != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace flocker::testing

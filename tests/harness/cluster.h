@@ -1,0 +1,96 @@
+// A whole cluster on this machine for one test: a tgtd, flocker-control, and a flocker-agent with its tree for every
+// node, the same binaries and the same way as in scripts/quickstart.
+//
+//   <dir>/pool               what the array keeps its LUNs in
+//   <dir>/control/           flocker-control's state; it listens on <dir>/control.sock
+//   <dir>/<node>/            an agent's root
+//   <dir>/tree.<node>/       its tree
+//   <dir>/<part>.log         what each daemon said; shown when the test failed
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/base/subprocess.h"
+#include "tests/harness/daemon.h"
+#include "tests/harness/scratch.h"
+#include "tests/harness/tgtd.h"
+
+namespace flocker::testing {
+
+struct ClusterOptions {
+  std::vector<std::string> nodes = {"alpha", "beta"};
+  uint64_t pool_bytes = 0;  // 0: a directory; else a tmpfs of that size
+  std::vector<std::string> control_flags;
+};
+
+class TestCluster {
+ public:
+  explicit TestCluster(ClusterOptions options = {});
+
+  // Ends everything in an order that leaves nothing hanging. Unless the test has failed already, every dataset is
+  // destroyed first, and it is a failure if the nodes then still hold a mount, a loop device, a LUN server or an iSCSI
+  // session, if a daemon does not end by SIGTERM, or if anything at all is left in the end.
+  ~TestCluster();
+  TestCluster(const TestCluster&) = delete;
+  TestCluster& operator=(const TestCluster&) = delete;
+
+  // Starts every part; returns when both trees show all nodes.
+  absl::Status Start();
+
+  Tgtd& array() { return *array_; }
+  Daemon& control() { return *control_; }
+  Daemon& agent(const std::string& node) { return *agents_.at(node); }
+  // Start the part and wait until it answers.
+  absl::Status StartControl();
+  absl::Status StartAgent(const std::string& node);
+
+  std::string dir() const { return scratch_.path(); }
+  std::string tree(const std::string& node) const { return scratch_ / ("tree." + node); }
+  // Where the dataset is in the tree of the node it is on.
+  std::string Path(const std::string& node, const std::string& dataset) const;
+  // Its mount outside the tree, or an empty text when it is not on that node.
+  std::string NativePath(const std::string& node, const std::string& dataset);
+
+  // `flockerctl <args…>`: exit code and output.
+  CommandResult Ctl(const std::vector<std::string>& args);
+  // What `flockerctl ls` shows of a dataset; nothing when it does not.
+  struct Row {
+    std::string id;
+    std::string size;
+    std::string metadata;
+    std::string status;
+    std::string node;  // the name of the SERVER
+  };
+  std::vector<Row> List();
+  std::optional<Row> Find(const std::string& dataset);
+  bool AttachedOn(const std::string& node, const std::string& dataset);
+  std::string Why(const std::string& dataset) { return Ctl({"why", dataset}).output; }
+
+  // The process that serves the dataset's LUN on any node; -1 when there is none.
+  pid_t LunServer(const std::string& dataset);
+  // What `scripts/sweep --list` finds of this cluster: processes, mounts, loop devices, one a line.
+  std::vector<std::string> Belongings() const;
+
+ private:
+  void DestroyAll();
+  void ExpectNothingHeld();
+  bool Connected(const std::string& node);
+  bool TreeAnswers(const std::string& node) const;
+
+  const ClusterOptions options_;
+  const ScratchDir scratch_;
+  const std::string outer_owner_;  // FLOCKER_OWNER before and after this cluster
+  std::unique_ptr<Tgtd> array_;
+  std::unique_ptr<Daemon> control_;
+  std::map<std::string, std::unique_ptr<Daemon>> agents_;
+};
+
+}  // namespace flocker::testing

@@ -1,0 +1,93 @@
+// A dataset that somebody uses does not move: EBUSY, the holder named, and the data as writable as before. Each kind of
+// use once through the tree and once through the native mount.
+#include <fcntl.h>
+#include <sys/mount.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "engine/base/file.h"
+#include "engine/base/unique_fd.h"
+#include "tests/harness/holder_child.h"
+#include "tests/integration/cluster/cluster_test.h"
+
+namespace flocker::testing {
+namespace {
+
+struct Door {
+  const char* name;
+  bool native;
+};
+
+class InUse : public ClusterTest, public ::testing::WithParamInterface<Door> {
+ protected:
+  void SetUp() override {
+    ClusterTest::SetUp();
+    MakeOnAlpha("db");
+    door_ = GetParam().native ? cluster_.NativePath("alpha", "db") : cluster_.Path("alpha", "db");
+    ASSERT_NE(door_, "");
+  }
+
+  // The mv is refused as it should be, and the dataset goes on working.
+  void ExpectBusy(pid_t holder) {
+    EXPECT_EQ(Move("db", "alpha", "beta"), EBUSY);
+    const std::string why = cluster_.Why("db");
+    EXPECT_TRUE(absl::StrContains(why, "busy")) << why;
+    EXPECT_TRUE(absl::StrContains(why, absl::StrCat(holder))) << "process " << holder << " is not named: " << why;
+    EXPECT_EQ(WriteFile(cluster_.Path("alpha", "db") + "/after", "still writable"), 0);
+    EXPECT_EQ(ReadFile(door_ + "/after").value_or("unread"), "still writable");
+    EXPECT_TRUE(cluster_.AttachedOn("alpha", "db"));
+  }
+
+  // With the holder gone nothing is in the way any more.
+  void ExpectMoves() {
+    EXPECT_EQ(Move("db", "alpha", "beta"), 0) << cluster_.Why("db");
+    EXPECT_EQ(ReadFile(cluster_.Path("beta", "db") + "/after").value_or("unread"), "still writable");
+  }
+
+  std::string door_;  // the dataset's directory as the holder sees it
+};
+
+TEST_P(InUse, ByAnOpenFile) {
+  unique_fd held(open((door_ + "/file").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(held);
+  ExpectBusy(getpid());
+  EXPECT_EQ(pwrite(held.get(), "CONTENT", 7, 0), 7);
+  EXPECT_EQ(fsync(held.get()), 0);
+  EXPECT_EQ(ReadFile(door_ + "/file").value_or("unread"), "CONTENT\n");
+  held.reset();
+  ExpectMoves();
+}
+
+TEST_P(InUse, ByAWorkingDirectory) {
+  auto holder = std::make_unique<HolderChild>(SitIn(door_));
+  ExpectBusy(holder->pid());
+  holder.reset();
+  ExpectMoves();
+}
+
+TEST_P(InUse, ByABindMountInAnotherNamespace) {
+  const std::string target = cluster_.dir() + "/bound";
+  ASSERT_EQ(MakeDir(target), 0);
+  auto holder = std::make_unique<HolderChild>(BindElsewhere(door_, target, ""));
+  ExpectBusy(holder->pid());
+  holder.reset();
+  ExpectMoves();
+}
+
+TEST_P(InUse, IsAlsoInTheWayOfItsDestruction) {
+  auto holder = std::make_unique<HolderChild>(SitIn(door_));
+  EXPECT_EQ(RemoveDir(cluster_.Path("alpha", "db")), EBUSY);
+  EXPECT_EQ(ReadFile(door_ + "/file").value_or("unread"), "content\n");
+  holder.reset();
+  EXPECT_EQ(RemoveDir(cluster_.Path("alpha", "db")), 0) << cluster_.Why("db");
+}
+
+INSTANTIATE_TEST_SUITE_P(Through, InUse, ::testing::Values(Door{"Tree", false}, Door{"NativeMount", true}),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace flocker::testing
