@@ -40,10 +40,10 @@ absl::StatusOr<std::shared_ptr<Attachment>> Attachment::Open(const DatasetId& da
   struct stat attributes {};
   if (fstat(mount.get(), &attributes) != 0) return ErrnoStatus(errno, absl::StrCat("stat the mount ", path));
   if ((shown.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) {
-    return absl::FailedPreconditionError(absl::StrCat(path, " is not a mount; the catalogue will say what became of it"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is not a mount; the catalogue will say what became of it"));
   }
-  return std::make_shared<Attachment>(OpenOnly(), dataset, serial, mount_epoch, std::move(mount), attributes,
-                                      threads);
+  return std::make_shared<Attachment>(OpenOnly(), dataset, serial, mount_epoch, std::move(mount), attributes, threads);
 }
 
 std::optional<Attachment::Use> Attachment::Enter() {

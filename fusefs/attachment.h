@@ -71,7 +71,9 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   uint64_t mount_epoch() const { return mount_epoch_; }
 
   // The root directory's attributes when it was opened, as the tree shows them.
-  struct stat root() const { return Shown(root_); }
+  struct stat root() const {
+    return Shown(root_);
+  }
   // Attributes as ext4 has them, with the number that the tree shows instead of ext4's own.
   struct stat Shown(struct stat attributes) const;
 

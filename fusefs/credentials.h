@@ -1,5 +1,5 @@
-// Doing the work of a request as its caller (DESIGN §6): permission checks, ownership of what is created, the setgid and
-// setuid rules are then ext4's own, not a copy of ours.
+// Doing the work of a request as its caller (DESIGN §6): permission checks, ownership of what is created, the setgid
+// and setuid rules are then ext4's own, not a copy of ours.
 #pragma once
 
 #include "absl/status/status.h"

@@ -90,8 +90,9 @@ Datasets::Judgement Datasets::Judge(const Visit& visit) {
   }
   if (dataset->serial == 0) {
     judgement.verdict = Verdict::kWait;
-    judgement.why = Refuse(Cause::kTimeout, absl::StrCat("it is not attached yet (", std::string(PhaseName(dataset->phase)),
-                                                         dataset->error.empty() ? "" : ": ", dataset->error, ")"));
+    judgement.why =
+        Refuse(Cause::kTimeout, absl::StrCat("it is not attached yet (", std::string(PhaseName(dataset->phase)),
+                                             dataset->error.empty() ? "" : ": ", dataset->error, ")"));
     return judgement;
   }
   auto use = Attach(state, *dataset);
@@ -243,8 +244,8 @@ void Datasets::UngateAll() {
   Wake();
 }
 
-void Datasets::Drop(const DatasetId& dataset, uint64_t mount_epoch,
-                    std::function<void(const Attachment&)> close_files, Attachment::Callback done) {
+void Datasets::Drop(const DatasetId& dataset, uint64_t mount_epoch, std::function<void(const Attachment&)> close_files,
+                    Attachment::Callback done) {
   std::shared_ptr<Attachment> attachment;
   {
     MutexLock lock(mutex_);

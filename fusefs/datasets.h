@@ -32,8 +32,8 @@ namespace flocker {
 //       |                                               passed (ETIMEDOUT)
 //       +------- elsewhere, gone, another attachment -> EREMOTE, ESTALE at once
 //
-// A gate shuts the door and nothing else: open files go on. Nothing here blocks; callbacks run on any thread, without locks.
-// Lock order: this mutex, then View's, an Attachment's, libfuse's own. Request replies take libfuse's only.
+// A gate shuts the door and nothing else: open files go on. Nothing here blocks; callbacks run on any thread, without
+// locks. Lock order: this mutex, then View's, an Attachment's, libfuse's own. Request replies take libfuse's only.
 class Datasets {
  public:
   struct Options {

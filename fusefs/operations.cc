@@ -44,8 +44,9 @@ void Operations::Submit(Request request, Operation operation) {
       return;
     }
   }
-  operation.done(std::move(request), Refuse(Cause::kNoControl, "the agent of this machine cannot be reached; nothing was "
-                                                               "changed; see its log"));
+  operation.done(std::move(request), Refuse(Cause::kNoControl,
+                                            "the agent of this machine cannot be reached; nothing was "
+                                            "changed; see its log"));
 }
 
 void Operations::Expire(const std::string& id) {
@@ -132,6 +133,12 @@ void Operations::OnHolders(const rpc::HoldersReply& reply) {
   MutexLock lock(mutex_);
   const auto question = questions_.extract(reply.request_id());
   if (!question.empty()) question.mapped().request.Attribute(reply.text(), question.mapped().room);
+}
+
+void Operations::OnBroken() {
+  MutexLock lock(mutex_);
+  for (auto& [id, question] : questions_) question.request.Error(EAGAIN);
+  questions_.clear();
 }
 
 void Operations::Clear() {

@@ -37,7 +37,7 @@ class Operations {
   using Done = absl::AnyInvocable<void(Request, absl::StatusOr<DatasetId>)>;
   struct Operation {
     rpc::OperationRequest request;                  // its id is made here
-    std::function<bool(const DatasetId&)> settled;  // does the catalogue show the outcome?
+    std::function<bool(const DatasetId&)> settled;  // does the catalogue show it? Must not call back
     Done done;                                      // runs once, on any thread
   };
   void Submit(Request request, Operation operation) EXCLUDES(mutex_);
@@ -47,6 +47,8 @@ class Operations {
 
   void OnReply(const rpc::OperationReply& reply) EXCLUDES(mutex_);
   void OnHolders(const rpc::HoldersReply& reply) EXCLUDES(mutex_);
+  // The stream is gone: operations wait for the next one, questions do not.
+  void OnBroken() EXCLUDES(mutex_);
   // A new stream stands.
   void Resend() EXCLUDES(mutex_);
   void CatalogChanged() EXCLUDES(mutex_);

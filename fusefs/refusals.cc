@@ -29,8 +29,9 @@ bool Refusals::Fresh(const Subject& subject, const absl::Status& why) {
     absl::erase_if(told_, [&](const auto& entry) { return now - entry.second >= kQuiet; });
   }
   absl::Time& last =
-      told_.try_emplace(absl::StrCat(subject.dataset.str(), "/", subject.name, "/", static_cast<int>(CauseOf(why))),
-                        absl::InfinitePast())
+      told_
+          .try_emplace(absl::StrCat(subject.dataset.str(), "/", subject.name, "/", static_cast<int>(CauseOf(why))),
+                       absl::InfinitePast())
           .first->second;
   if (now - last < kQuiet) return false;
   last = now;
