@@ -179,7 +179,7 @@ absl::Status UnmountFilesystem(const std::string& path) {
 absl::Status ReleaseFilesystem(const MountRequest& request, absl::Duration grace) {
   RETURN_IF_ERROR(Unmount(request.path));
   RETURN_IF_ERROR(MoveAside(request.path));
-  const absl::Status proof = ProveExclusive(request.device, grace);
+  absl::Status proof = ProveExclusive(request.device, grace);
   if (proof.ok()) return RemovePath(Aside(request.path));
 
   if (rename(Aside(request.path).c_str(), request.path.c_str()) != 0 && errno != ENOENT) {
