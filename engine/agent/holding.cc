@@ -327,7 +327,8 @@ absl::Status Holding::RunStep(LocalStep step) {
       return Unmount();
     case LocalStep::kProve: {
       ASSIGN_OR_RETURN(const LoopDevice loop, Loop());
-      return ProveExclusive(loop.path());
+      RETURN_IF_ERROR(ProveExclusive(loop.path()));
+      return RemoveReleasedPath(NativePath());
     }
     case LocalStep::kDetachLoop:
       return DetachLoopDevice();
@@ -455,7 +456,7 @@ absl::Status Holding::Scan() {
 absl::Status Holding::Unmount() {
   RETURN_IF_ERROR(context_.tree->DropDescriptors(id_, mount_epoch_));
   context_.publish(id_, 0, mount_epoch_);
-  return UnmountFilesystem(NativePath());
+  return UnmountForProof(NativePath());
 }
 
 absl::Status Holding::DetachLoopDevice() {
@@ -487,8 +488,11 @@ void Holding::Drop() {
   note(DetachFilesystem(NativePath()));
   const auto loop = FindLoop(FilePath());
   note(loop.status());
-  // Busy is no failure here: it detaches by itself when its last holder is gone.
-  if (loop.ok() && loop->has_value()) DetachLoop(**loop, absl::ZeroDuration()).IgnoreError();
+  if (loop.ok() && loop->has_value()) {
+    const absl::Status detached = DetachLoop(**loop, absl::ZeroDuration());
+    // Busy is no failure here: it detaches by itself when its last holder is gone.
+    if (!detached.ok() && CauseOf(detached) != Cause::kBusy) note(detached);
+  }
   note(DetachFuseMount(FilePath()));
   if (server != nullptr) server->Kill();
   for (const std::string& path : {FilePath(), SocketPath()}) unlink(path.c_str());

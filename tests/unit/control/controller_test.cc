@@ -332,8 +332,7 @@ TEST_F(ControllerTest, TheValveClosesWhenAThirdOfFourNodesVanishTogether) {
   Hello(4, 4, "delta");
   for (int i = 0; i < 6; ++i) {
     Advance(absl::Seconds(1));
-    Beat(2);
-    Beat(3);
+    for (const SessionId session : {2, 3, 4}) Beat(session);
   }
   EXPECT_FALSE(controller_->cluster().valve_closed()) << "one of four is less than a third";
   controller_->OnAgentGone(3, now_);
