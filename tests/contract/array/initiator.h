@@ -26,6 +26,8 @@ class Initiator {
   absl::StatusOr<uint64_t> Size();         // READ CAPACITY (16), bytes
   absl::StatusOr<std::string> Identity();  // the T10 vendor ID designator of VPD page 0x83 (SPC-4 §7.8.6)
   absl::Status TestUnitReady();            // once; Aborted("sense <key>/<asc><ascq>") on CHECK CONDITION
+  // Hands a WRITE to the network and closes the connection without waiting for an answer, as a node that dies.
+  void SendWriteAndHangUp(uint64_t offset, const std::string& data);
 
  private:
   struct Close {
