@@ -31,9 +31,10 @@ FrozenPool::FrozenPool() : path_(scratch_ / "mnt") {
   if (pipe2(ends, O_CLOEXEC) != 0) std::abort();
   const unique_fd reader(ends[0]);
   lifeline_.reset(ends[1]);
-  auto child = SpawnChild({.argv = {"sh", "-c", "cat <&3 >/dev/null; fsfreeze -u \"$0\"; umount -l \"$0\"", path_},
-                           .keep = {{reader.get(), 3}},
-                           .new_session = true});
+  auto child =
+      SpawnChild({.argv = {"sh", "-c", "cat <&3 >/dev/null; fsfreeze -u \"$0\" 2>/dev/null; umount -l \"$0\"", path_},
+                  .keep = {{reader.get(), 3}},
+                  .new_session = true});
   if (!child.ok()) std::abort();
   watchdog_ = *std::move(child);
 }

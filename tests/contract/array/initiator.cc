@@ -51,6 +51,8 @@ absl::Status Initiator::Check(const Task& task, const char* what) const {
       absl::StrFormat("%s: status %x, %s", what, task->status, iscsi_get_error(context_.get())));
 }
 
+void Initiator::GiveUpAfter(int seconds) { iscsi_set_timeout(context_.get(), seconds); }
+
 absl::Status Initiator::TestUnitReady() {
   return Check(Task(iscsi_testunitready_sync(context_.get(), lun_)), "TEST UNIT READY");
 }

@@ -16,8 +16,10 @@ namespace flocker::testing {
 
 class Initiator {
  public:
-  // Logs in to the address as the grant says. Each call gives up after 10 s.
+  // Logs in to the address as the grant says. Each call gives up after 10 s, or what GiveUpAfter says.
   static absl::StatusOr<Initiator> Login(const LunAddress& address, const Grant& grant);
+
+  void GiveUpAfter(int seconds);
 
   absl::Status Write(uint64_t offset, const std::string& data);
   absl::StatusOr<std::string> Read(uint64_t offset, uint32_t size);
