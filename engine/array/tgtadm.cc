@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/status.h"
@@ -91,8 +92,11 @@ absl::Status Tgtadm::Allow(uint32_t tid, const std::string& initiator) const {
   return Change("bind", "target", {"--tid", Flag(tid), "--initiator-name", initiator});
 }
 
-absl::Status Tgtadm::Disallow(uint32_t tid, const std::string& initiator) const {
-  return Change("unbind", "target", {"--tid", Flag(tid), "--initiator-name", initiator});
+absl::Status Tgtadm::Disallow(uint32_t tid, const std::string& entry) const {
+  // RFC 7143 §4.2.7.3: every iSCSI name begins with one of these; tgt's list holds addresses as well.
+  const bool name =
+      absl::StartsWith(entry, "iqn.") || absl::StartsWith(entry, "eui.") || absl::StartsWith(entry, "naa.");
+  return Change("unbind", "target", {"--tid", Flag(tid), name ? "--initiator-name" : "--initiator-address", entry});
 }
 
 absl::Status Tgtadm::DeleteConnection(uint32_t tid, uint64_t session, uint32_t connection) const {
