@@ -1,4 +1,6 @@
 // flockerctl against a real cluster: the same engine by another door.
+#include <fcntl.h>
+
 #include <cerrno>
 #include <string>
 
