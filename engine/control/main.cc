@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "engine/array/tgt.h"
@@ -87,7 +88,7 @@ class ControlWorld : public World {
 
 absl::Status Serve(const Config& config) {
   RETURN_IF_ERROR(MakeDirectories(config.data, 0700));
-  ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, RocksDbStore::Open(config.data));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, RocksdbStore::Open(config.data));
   ASSIGN_OR_RETURN(const Snapshot snapshot, store->Load());
   const uint64_t oldest = snapshot.last_event > kTrimEvery ? snapshot.last_event - kTrimEvery : 0;
   ASSIGN_OR_RETURN(const std::vector<Event> recent, store->Events(oldest, kTrimEvery + 1));

@@ -28,15 +28,19 @@ struct FreeTask {
   void operator()(scsi_task* task) const { scsi_free_scsi_task(task); }
 };
 
+// The T10 vendor designator alone where there is one: it is the one that an array's administrator (on tgt: `scsi_id`)
+// gives to the LUN. tgt makes the others from the number of the target, which changes when it is exported again.
 std::string IdentityOf(const scsi_inquiry_device_identification& page) {
-  std::string identity;
+  std::string all;
   for (const auto* d = page.designators; d != nullptr; d = d->next) {
     if (d->association != SCSI_ASSOCIATION_LOGICAL_UNIT || d->designator_length <= 0) continue;
     const std::string_view bytes(d->designator, static_cast<size_t>(d->designator_length));
-    absl::StrAppend(&identity, identity.empty() ? "" : ",", static_cast<int>(d->designator_type), ":",
-                    absl::BytesToHexString({bytes.data(), bytes.size()}));
+    const std::string one =
+        absl::StrCat(static_cast<int>(d->designator_type), ":", absl::BytesToHexString({bytes.data(), bytes.size()}));
+    if (d->designator_type == SCSI_DESIGNATOR_TYPE_T10_VENDORT_ID) return one;
+    absl::StrAppend(&all, all.empty() ? "" : ",", one);
   }
-  return identity;
+  return all;
 }
 
 }  // namespace

@@ -229,7 +229,14 @@ void Server::Dispatch(uint32_t slot, std::span<std::byte> bytes) {
   }
   const FileAnswer answer = AnswerOf(*request, bytes, geometry_, kMaxBackground);
   if (answer.kind == FileAnswer::Kind::kSilence) return arena_.Release(slot);
-  if (answer.kind == FileAnswer::Kind::kAnswer) return transfers_.Reply(slot, *request, answer.error, answer.data());
+  if (answer.kind == FileAnswer::Kind::kAnswer) {
+    transfers_.Reply(slot, *request, answer.error, answer.data());
+    if (request->opcode == FUSE_INIT) {
+      initialized_ = true;
+      TellReady();
+    }
+    return;
+  }
 
   const Range range = RangeOf(*request, geometry_);
   if (range.error != 0) {
@@ -278,13 +285,7 @@ void Server::Probed(const Geometry& geometry) {
   transfers_.SetGeometry(geometry);
   if (state_ == State::kConnecting) return Resume(geometry);
   if (std::exchange(doubt_, false)) transfers_.IssueWaiting(now_);
-  if (std::exchange(resize_asked_, false)) {
-    auto ready = NewMessage<Ready>();
-    ready.epoch = epoch_;
-    ready.size = geometry_.size();
-    ready.block_size = geometry_.block_size;
-    port_.Send(ready);
-  }
+  TellReady();
 }
 
 void Server::FirstUp(const Geometry& geometry) {
@@ -297,10 +298,16 @@ void Server::FirstUp(const Geometry& geometry) {
   failed_logins_ = 0;
   spdlog::info("epoch {}: serving LUN {} of {} bytes, block {}, {} at {}", epoch_, geometry.identity, geometry.size(),
                geometry.block_size, geometry.zero.unmap ? "discards freed" : "discards written", options_.mountpoint);
+  ready_owed_ = true;
+}
+
+void Server::TellReady() {
+  if (!ready_owed_ || !initialized_ || state_ != State::kServing) return;
+  ready_owed_ = false;
   auto ready = NewMessage<Ready>();
   ready.epoch = epoch_;
-  ready.size = geometry.size();
-  ready.block_size = geometry.block_size;
+  ready.size = geometry_.size();
+  ready.block_size = geometry_.block_size;
   port_.Send(ready);
 }
 
@@ -315,9 +322,9 @@ void Server::Resume(const Geometry& geometry) {
   resumed.paused_ms = Milliseconds(clock_.paused(now_));
   clock_.Stop();
   resumed.reissued = transfers_.IssueWaiting(now_);
-  resize_asked_ = false;
   spdlog::info("epoch {}: resumed after {} ms, {} requests issued again", epoch_, resumed.paused_ms, resumed.reissued);
   port_.Send(resumed);
+  TellReady();
 }
 
 void Server::Lost(Loss loss, const std::string& reason) {

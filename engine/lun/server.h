@@ -88,6 +88,7 @@ class Server : private Session::Owner, private Transfers::Owner {
   void StartLogin();
   void FirstUp(const Geometry& geometry);
   void Resume(const Geometry& geometry);
+  void TellReady();
   bool Refuses() const;
   void AdvanceStop();
   template <class M>
@@ -117,13 +118,14 @@ class Server : private Session::Owner, private Transfers::Owner {
   std::optional<WriteFailed> held_;  // what the first held write met
 
   Geometry geometry_;
-  bool doubt_ = false;         // serving, but nothing is issued until the LUN has been checked
-  bool resize_asked_ = false;  // Ready is owed
+  bool doubt_ = false;       // serving, but nothing is issued until the LUN has been checked
+  bool ready_owed_ = false;  // to the agent: when the kernel has said FUSE_INIT, or the capacity was read again
   PauseClock clock_;
   bool expired_ = false;                       // io_timeout is over: requests fail until there is a session again
   std::optional<Clock::time_point> later_at_;  // when a busy LUN is tried again
   Clock::time_point stop_by_;                  // when stopping
 
+  bool initialized_ = false;  // FUSE_INIT was answered
   bool fuse_gone_ = false;
   // What epoll knows.
   bool fuse_watched_ = false;

@@ -94,7 +94,7 @@ void Server::On(const Resize&) {
     return Refused(Kind::kResize, EINVAL, "there is no LUN whose size could be read");
   }
   if (state_ != State::kServing) return;  // the next login reads it anyway
-  resize_asked_ = true;
+  ready_owed_ = true;
   session_.Check(now_);
 }
 

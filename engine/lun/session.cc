@@ -208,8 +208,9 @@ int Session::events() const { return iscsi_ == nullptr ? 0 : iscsi_which_events(
 void Session::Service(int revents) {
   if (iscsi_ == nullptr) return;
   if (iscsi_service(iscsi_.get(), revents) < 0) {
+    // What libiscsi says here is only that its reconnect is off. A target that hangs up during the login refuses it.
     Cut(phase_ == Phase::kLoggingIn ? Loss::kLoginRefused : Loss::kConnection,
-        absl::StrCat("the connection to ", portal_, " broke: ", iscsi_get_error(iscsi_.get())));
+        absl::StrCat("the connection to ", portal_, " ended"));
   }
   EndIfCut();
 }

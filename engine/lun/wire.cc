@@ -42,7 +42,17 @@ absl::StatusOr<Variant> Parse(std::span<const std::byte> packet) {
 
 }  // namespace
 
-absl::StatusOr<Command> ParseCommand(std::span<const std::byte> packet) { return Parse<Command>(packet); }
+absl::StatusOr<Command> ParseCommand(std::span<const std::byte> packet) {
+  auto command = Parse<Command>(packet);
+  if (!command.ok()) return command;
+  if (const auto* login = std::get_if<Login>(&*command)) {
+    // They are handed to libiscsi as C strings.
+    const bool ends = login->portal.ends() && login->target.ends() && login->initiator.ends() &&
+                      login->chap_user.ends() && login->chap_secret.ends();
+    if (!ends) return Refuse(Cause::kInvalid, "kLogin with text that does not end in its field");
+  }
+  return command;
+}
 
 absl::StatusOr<Report> ParseReport(std::span<const std::byte> packet) { return Parse<Report>(packet); }
 

@@ -50,6 +50,7 @@ struct Text {
   }
   // Stores as much as fits.
   void SetCut(std::string_view text) { Set(text.substr(0, N - 1)); }
+  bool ends() const { return bytes[N - 1] == '\0'; }
   std::string_view view() const { return {bytes, strnlen(bytes, N)}; }
 };
 

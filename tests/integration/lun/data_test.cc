@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
@@ -30,12 +31,23 @@ std::string ReadAt(int fd, uint64_t offset, size_t size) {
   std::string text(size, '?');
   size_t done = 0;
   while (done < size) {
-    const ssize_t got = pread(fd, text.data() + done, size - done, static_cast<off_t>(offset + done));
+    const ssize_t got =
+        pread(fd, text.data() + done, std::min(size - done, kMiB / 2), static_cast<off_t>(offset + done));
     EXPECT_GT(got, 0) << strerror(errno);
     if (got <= 0) break;
     done += static_cast<size_t>(got);
   }
   return text;
+}
+
+// In pieces: a buffer that is not aligned to a page needs one page more than a request of the kernel's may have.
+void WriteAt(int fd, const std::string& text, uint64_t offset) {
+  constexpr size_t kPiece = kMiB / 2;
+  for (size_t done = 0; done < text.size(); done += kPiece) {
+    const size_t size = std::min(kPiece, text.size() - done);
+    ASSERT_EQ(pwrite(fd, text.data() + done, size, static_cast<off_t>(offset + done)), static_cast<ssize_t>(size))
+        << strerror(errno);
+  }
 }
 
 unique_fd OpenFile(const LunRig& rig) {
@@ -64,7 +76,7 @@ TEST(LunData, TheFileIsTheLun) {
 
   const unique_fd fd = OpenFile(rig);
   const std::string written = Pattern(3 * kMiB + 512, 'a');  // more than one request, not a multiple of one
-  ASSERT_EQ(pwrite(fd.get(), written.data(), written.size(), 5 * 512), static_cast<ssize_t>(written.size()));
+  ASSERT_NO_FATAL_FAILURE(WriteAt(fd.get(), written, 5 * 512));
   EXPECT_EQ(ReadAt(fd.get(), 5 * 512, written.size()), written);
   const unique_fd backing(open(rig.backing().c_str(), O_RDONLY | O_CLOEXEC));
   EXPECT_EQ(ReadAt(backing.get(), 5 * 512, written.size()), written);
@@ -127,7 +139,7 @@ TEST(LunData, DiscardFreesWholeGranulesAndZeroesAll) {
   ASSERT_NO_FATAL_FAILURE(rig.StartServing());
   const unique_fd fd = OpenFile(rig);
   const std::string written = Pattern(8 * kMiB, 'd');
-  ASSERT_EQ(pwrite(fd.get(), written.data(), written.size(), 0), static_cast<ssize_t>(written.size()));
+  ASSERT_NO_FATAL_FAILURE(WriteAt(fd.get(), written, 0));
   ASSERT_EQ(fsync(fd.get()), 0);
   const int64_t before = Allocated(rig.backing());
   // Blocks 3 to 12000: neither end is on a granule of 4 KiB.

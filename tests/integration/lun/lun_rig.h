@@ -78,10 +78,16 @@ class LunRig {
     }
     return std::get<M>(received->report);
   }
+  // The next message, whatever it is; kFailed with no text when none comes within 20 s.
+  Report Next() {
+    auto received = client_->Receive(absl::Now() + absl::Seconds(20));
+    EXPECT_TRUE(received.ok()) << received.status();
+    return received.ok() ? received->report : Report(NewMessage<Failed>());
+  }
   // No message comes for that long.
   void ExpectSilence(absl::Duration time);
 
-  // The exit code of flocker-lun; nullopt when it does not end within 20 s.
+  // False when flocker-lun does not end within 20 s.
   bool WaitLunEnd() { return WaitEnd(lun_.pidfd, absl::Seconds(20)); }
   bool Mounted() const;
 
@@ -89,6 +95,7 @@ class LunRig {
   pid_t pid() const { return lun_.pid; }
   const std::string& file() const { return file_; }
   const std::string& backing() const { return backing_; }
+  const std::string& socket() const { return socket_; }
   std::string log() const;
 
  private:
