@@ -53,7 +53,7 @@ class Heap {
     size_t granules = 0;
     std::vector<Block> blocks;
   };
-  static constexpr size_t kMaxGranules = 32;  // of a block
+  static constexpr size_t kMaxGranules = 32;  // of a block; the largest record takes 29
   using FreeLists = std::array<std::vector<uint32_t>, kMaxGranules>;
 
   Arena arena_;

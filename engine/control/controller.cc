@@ -349,6 +349,7 @@ void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl:
   }
   const Dataset* before = cluster_.Find(planned->id);
   if (before == nullptr || !(*before == *planned)) {
+    work_[planned->id].timeline.clear();
     AddEvent(planned->operation.kind, &*planned,
              absl::StrCat(planned->operation.kind, " of ", before != nullptr ? before->name : planned->name, " asked ",
                           Audit(request.caller())));

@@ -206,7 +206,7 @@ TEST_F(Catalog, SteadyChangeNeedsNoMoreSpace) {
   Publish(MakeChange(1000, 1, 1));
   for (uint32_t stamp = 0; stamp < 100; ++stamp) Publish(MakeChange(1000, 1 + stamp % 3, stamp));
   const uint64_t size = file_size();
-  for (uint32_t stamp = 0; stamp < 3000; ++stamp) {
+  for (uint32_t stamp = 0; stamp < 2000; ++stamp) {
     Publish({.datasets = {MakeDataset(stamp % 1000, stamp % 7, stamp)}});
     if (stamp % 100 == 0) Publish(MakeChange(1000, 1 + stamp % 3, stamp));
   }

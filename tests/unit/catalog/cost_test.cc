@@ -71,9 +71,9 @@ Figures Measure(uint32_t count) {
 }
 
 TEST(CatalogCost, FollowsTheChangeAndNotTheCatalogue) {
+  if (!kTimesCount) GTEST_SKIP() << "figures of this build say nothing";
   const Figures small = Measure(100);
   const Figures large = Measure(100'000);
-  if (!kTimesCount) GTEST_SKIP() << "figures of this build are not held to the contract";
   EXPECT_LT(large.publish, 10 * small.publish);
   EXPECT_LT(large.find, 60);
   EXPECT_LT(large.absent, 60);

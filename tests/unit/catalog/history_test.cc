@@ -41,9 +41,9 @@ TEST(CatalogHistory, KeptVersionsStayAsTheyWerePublished) {
   std::map<uint64_t, Model> versions;
   auto segment = catalog::Segment::Open(path).value();
   uint64_t most_kept = 0;
-  for (uint32_t step = 0; step < 4000; ++step) {
+  for (uint32_t step = 0; step < 2500; ++step) {
     CatalogChange change;
-    const uint32_t count = step % 500 == 499 ? 100 : 1 + static_cast<uint32_t>(random() % 4);
+    const uint32_t count = step % 400 == 399 ? 100 : 1 + static_cast<uint32_t>(random() % 4);
     for (uint32_t i = 0; i < count; ++i) {
       const auto which = static_cast<uint32_t>(random() % 150);
       if (random() % 4 == 0) {

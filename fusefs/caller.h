@@ -1,0 +1,12 @@
+// Who asked, for the audit of an operation.
+#pragma once
+
+#include "engine/rpc/flocker.pb.h"
+#include "fusefs/request.h"
+
+namespace flocker {
+
+// uid, gid, pid, and the container that the process's cgroup names.
+rpc::Caller DescribeCaller(const Request& request);
+
+}  // namespace flocker

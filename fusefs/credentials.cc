@@ -1,0 +1,49 @@
+#include "fusefs/credentials.h"
+
+#include <sched.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+#include "engine/base/status.h"
+
+namespace flocker {
+namespace {
+
+// glibc's setgroups changes every thread of the process; the system call only the calling one.
+int SetThreadGroups(const std::vector<gid_t>& groups) {
+  return static_cast<int>(syscall(SYS_setgroups, groups.size(), groups.data()));
+}
+
+// setfsuid tells no errors: an impossible id only answers the present one.
+bool SetIds(uid_t uid, gid_t gid) {
+  setfsgid(gid);
+  setfsuid(uid);
+  return setfsgid(static_cast<gid_t>(-1)) == static_cast<int>(gid) &&
+         setfsuid(static_cast<uid_t>(-1)) == static_cast<int>(uid);
+}
+
+}  // namespace
+
+absl::Status PrepareThread() {
+  if (unshare(CLONE_FS) != 0) return ErrnoStatus(errno, "give a worker thread its own umask (unshare CLONE_FS)");
+  return absl::OkStatus();
+}
+
+ActAs::ActAs(const Request& request, Groups groups) {
+  const fuse_ctx& caller = request.caller();
+  umask(caller.umask);
+  // Root passes every check that groups could decide, so they are not worth looking up.
+  const bool look_up = groups == Groups::kCallers && caller.uid != 0;
+  if (SetThreadGroups(look_up ? request.Groups() : std::vector<gid_t>()) != 0 || !SetIds(caller.uid, caller.gid)) {
+    error_ = EPERM;
+  }
+}
+
+ActAs::~ActAs() { SetIds(0, 0); }
+
+}  // namespace flocker

@@ -1,0 +1,34 @@
+// Doing the work of a request as its caller (DESIGN §6): permission checks, ownership of what is created, the setgid
+// and setuid rules are then ext4's own, not a copy of ours.
+#pragma once
+
+#include "absl/status/status.h"
+#include "fusefs/request.h"
+
+namespace flocker {
+
+// Gives the calling thread a umask of its own. Once per worker thread, before any ActAs.
+absl::Status PrepareThread();
+
+// The calling thread's filesystem identity (fsuid, fsgid, supplementary groups, umask) is the caller's while this
+// lives, and root's afterwards. A thread that is somebody else has none of the capabilities that let root pass
+// permission checks (capabilities(7), "Effect of user ID changes"). The identity is the thread's, not the process's.
+class ActAs {
+ public:
+  enum class Groups {
+    kCallers,  // needed wherever a permission is checked; costs reading a file of /proc
+    kNone,     // enough for writes through an open file: only a setgid bit depends on them, and without groups it goes
+  };
+  explicit ActAs(const Request& request, Groups groups = Groups::kCallers);
+  ~ActAs();
+  ActAs(const ActAs&) = delete;
+  ActAs& operator=(const ActAs&) = delete;
+
+  // 0, or EPERM when the kernel refused the identity: then nothing may be done.
+  int error() const { return error_; }
+
+ private:
+  int error_ = 0;
+};
+
+}  // namespace flocker

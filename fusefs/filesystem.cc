@@ -1,0 +1,251 @@
+#include "fusefs/filesystem.h"
+
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "engine/base/status.h"
+
+namespace flocker {
+namespace {
+
+constexpr char kOurXattrs[] = "flocker.";
+
+// The kernel resolves these itself; from anybody else they would lead out of a dataset.
+bool IsDots(const std::string& name) { return name == "." || name == ".."; }
+
+}  // namespace
+
+Filesystem::Filesystem(const Options& options)
+    : view_(options.node_name),
+      passthrough_(nodes_, files_),
+      refusals_([this](const rpc::Refusal& refusal) {
+        rpc::TreeUp message;
+        *message.mutable_refusal() = refusal;
+        Send(std::move(message));  // without an agent the log alone has it
+      }),
+      operations_(
+          options.operations, [this](rpc::TreeUp message) { return Send(std::move(message)); }, deadlines_),
+      datasets_(options.datasets, view_, refusals_, deadlines_, threads_),
+      tree_(view_, nodes_, datasets_, operations_, refusals_, [this] { return ControlReached(); }) {}
+
+Filesystem::~Filesystem() = default;
+
+bool Filesystem::Shutdown(absl::Duration patience) {
+  if (link_) link_->Stop();
+  deadlines_.Stop();
+  operations_.Clear();
+  datasets_.Clear();
+  return threads_.WaitUntilNone(patience);
+}
+
+void Filesystem::Inside(Request request, const NodePtr& node, Datasets::Work work) {
+  std::optional<uint32_t> serial;
+  if (node->kind == NodeKind::kFile) serial = node->serial;
+  datasets_.Enter(std::move(request), {node->dataset, serial, std::move(work)});
+}
+
+void Filesystem::Lookup(Request request, uint64_t parent, const std::string& name) {
+  const NodePtr node = nodes_.Find(parent);
+  if (node == nullptr || IsDots(name)) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return tree_.Lookup(std::move(request), *node, name);
+  Inside(std::move(request), node, [this, node, name](Request inside, Attachment::Use in) {
+    passthrough_.Lookup(std::move(inside), in, *node, name);
+  });
+}
+
+void Filesystem::GetAttributes(Request request, uint64_t id) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  // A dataset's own directory is listed by `ls -l` one level up, which must never wait.
+  if (node->kind != NodeKind::kFile) return tree_.Attributes(std::move(request), *node);
+  Inside(std::move(request), node,
+         [this, node](Request inside, Attachment::Use in) { passthrough_.Attributes(std::move(inside), in, *node); });
+}
+
+void Filesystem::SetAttributes(Request request, uint64_t id, const struct stat& to, int which,
+                               std::optional<uint64_t> handle) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return request.Error(EPERM);
+  if (handle) {
+    return WithFile(std::move(request), *handle, [this, node, to, which](Request inside, OpenFile& file) {
+      passthrough_.SetAttributes(std::move(inside), file.use, *node, to, which, &file);
+    });
+  }
+  Inside(std::move(request), node, [this, node, to, which](Request inside, Attachment::Use in) {
+    passthrough_.SetAttributes(std::move(inside), in, *node, to, which, nullptr);
+  });
+}
+
+void Filesystem::ReadLink(Request request, uint64_t id) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return tree_.ReadLink(std::move(request), *node);
+  Inside(std::move(request), node,
+         [this, node](Request inside, Attachment::Use in) { passthrough_.ReadLink(std::move(inside), in, *node); });
+}
+
+void Filesystem::MakeNode(Request request, uint64_t parent, const std::string& name, mode_t mode, dev_t device) {
+  const NodePtr node = nodes_.Find(parent);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return request.Error(EPERM);
+  Inside(std::move(request), node, [this, node, name, mode, device](Request inside, Attachment::Use in) {
+    passthrough_.MakeNode(std::move(inside), in, *node, name, mode, device);
+  });
+}
+
+void Filesystem::MakeDirectory(Request request, uint64_t parent, const std::string& name, mode_t mode) {
+  const NodePtr node = nodes_.Find(parent);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return tree_.Make(std::move(request), *node, name, mode);
+  Inside(std::move(request), node, [this, node, name, mode](Request inside, Attachment::Use in) {
+    passthrough_.MakeDirectory(std::move(inside), in, *node, name, mode);
+  });
+}
+
+void Filesystem::MakeSymlink(Request request, uint64_t parent, const std::string& name, const std::string& target) {
+  const NodePtr node = nodes_.Find(parent);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return request.Error(EPERM);
+  Inside(std::move(request), node, [this, node, name, target](Request inside, Attachment::Use in) {
+    passthrough_.MakeSymlink(std::move(inside), in, *node, name, target);
+  });
+}
+
+void Filesystem::Link(Request request, uint64_t id, uint64_t parent, const std::string& name) {
+  const NodePtr node = nodes_.Find(id);
+  const NodePtr directory = nodes_.Find(parent);
+  if (node == nullptr || directory == nullptr) return request.Error(ESTALE);
+  if (!directory->InsideDataset() || node->kind != NodeKind::kFile) return request.Error(EPERM);
+  if (node->dataset != directory->dataset) return request.Error(EXDEV);
+  if (directory->kind == NodeKind::kFile && directory->serial != node->serial) return request.Error(ESTALE);
+  Inside(std::move(request), node, [this, node, directory, name](Request inside, Attachment::Use in) {
+    passthrough_.Link(std::move(inside), in, *node, *directory, name);
+  });
+}
+
+void Filesystem::Unlink(Request request, uint64_t parent, const std::string& name) {
+  const NodePtr node = nodes_.Find(parent);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return request.Error(EPERM);
+  Inside(std::move(request), node, [this, node, name](Request inside, Attachment::Use in) {
+    passthrough_.Remove(std::move(inside), in, *node, name, false);
+  });
+}
+
+void Filesystem::RemoveDirectory(Request request, uint64_t parent, const std::string& name) {
+  const NodePtr node = nodes_.Find(parent);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return tree_.Remove(std::move(request), *node, name);
+  Inside(std::move(request), node, [this, node, name](Request inside, Attachment::Use in) {
+    passthrough_.Remove(std::move(inside), in, *node, name, true);
+  });
+}
+
+void Filesystem::Rename(Request request, uint64_t from, const std::string& name, uint64_t to,
+                        const std::string& new_name, unsigned flags) {
+  const NodePtr old_parent = nodes_.Find(from);
+  const NodePtr new_parent = nodes_.Find(to);
+  if (old_parent == nullptr || new_parent == nullptr) return request.Error(ESTALE);
+  if (!old_parent->InsideDataset() && !new_parent->InsideDataset()) {
+    return tree_.Rename(std::move(request), *old_parent, name, *new_parent, new_name, flags);
+  }
+  if (old_parent->kind == NodeKind::kTree || new_parent->kind == NodeKind::kTree) return request.Error(EPERM);
+  // Files between datasets, and between a dataset's content and the level of datasets: mv copies.
+  if (!old_parent->InsideDataset() || !new_parent->InsideDataset() || old_parent->dataset != new_parent->dataset) {
+    return request.Error(EXDEV);
+  }
+  const bool both_files = old_parent->kind == NodeKind::kFile && new_parent->kind == NodeKind::kFile;
+  if (both_files && old_parent->serial != new_parent->serial) return request.Error(ESTALE);
+  const NodePtr& serial_of = old_parent->kind == NodeKind::kFile ? old_parent : new_parent;
+  Inside(std::move(request), serial_of,
+         [this, old_parent, name, new_parent, new_name, flags](Request inside, Attachment::Use in) {
+           passthrough_.Rename(std::move(inside), in, *old_parent, name, *new_parent, new_name, flags);
+         });
+}
+
+void Filesystem::Access(Request request, uint64_t id, int mask) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return tree_.Access(std::move(request), *node, mask);
+  Inside(std::move(request), node, [this, node, mask](Request inside, Attachment::Use in) {
+    passthrough_.Access(std::move(inside), in, *node, mask);
+  });
+}
+
+void Filesystem::Statfs(Request request, uint64_t id) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  const auto dataset = node->InsideDataset() ? view_.Find(node->dataset) : std::nullopt;
+  // ext4 answers from its counters in memory, so this may be done here, where nothing may wait.
+  struct statvfs space {};
+  if (dataset) {
+    if (const auto use = datasets_.TryEnter(*dataset); use && fstatvfs((*use)->mount(), &space) == 0) {
+      return request.Statfs(space);
+    }
+  }
+  tree_.Statfs(std::move(request), *node);
+}
+
+void Filesystem::GetXattr(Request request, uint64_t id, const std::string& name, size_t room) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return request.Error(ENODATA);
+  if (absl::StartsWith(name, kOurXattrs)) {
+    return node->kind == NodeKind::kDataset ? tree_.GetXattr(std::move(request), *node, name, room)
+                                            : request.Error(ENODATA);
+  }
+  auto work = [this, node, name, room](Request inside, Attachment::Use in) {
+    passthrough_.GetXattr(std::move(inside), in, *node, name, room);
+  };
+  if (node->kind == NodeKind::kFile) return Inside(std::move(request), node, std::move(work));
+  // `ls -l` asks for a dataset's ACL, and must not wait for an attach.
+  const auto dataset = view_.Find(node->dataset);
+  auto use = dataset ? datasets_.TryEnter(*dataset) : std::nullopt;
+  if (!use) return request.Error(ENODATA);
+  WorkerPool& workers = (*use)->workers();
+  workers.Submit([request = std::move(request), in = *std::move(use), work]() mutable {
+    work(std::move(request), std::move(in));
+  });
+}
+
+void Filesystem::ListXattr(Request request, uint64_t id, size_t room) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return request.Attribute({}, room);
+  auto work = [this, node, room](Request inside, Attachment::Use in) {
+    passthrough_.ListXattr(std::move(inside), in, *node, room);
+  };
+  if (node->kind == NodeKind::kFile) return Inside(std::move(request), node, std::move(work));
+  const auto dataset = view_.Find(node->dataset);
+  auto use = dataset ? datasets_.TryEnter(*dataset) : std::nullopt;
+  if (!use) return request.Attribute({}, room);
+  WorkerPool& workers = (*use)->workers();
+  workers.Submit([request = std::move(request), in = *std::move(use), work]() mutable {
+    work(std::move(request), std::move(in));
+  });
+}
+
+void Filesystem::SetXattr(Request request, uint64_t id, const std::string& name, const std::string& value, int flags) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset() || absl::StartsWith(name, kOurXattrs)) return request.Error(EPERM);
+  Inside(std::move(request), node, [this, node, name, value, flags](Request inside, Attachment::Use in) {
+    passthrough_.SetXattr(std::move(inside), in, *node, name, value, flags);
+  });
+}
+
+void Filesystem::RemoveXattr(Request request, uint64_t id, const std::string& name) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset() || absl::StartsWith(name, kOurXattrs)) return request.Error(EPERM);
+  Inside(std::move(request), node, [this, node, name](Request inside, Attachment::Use in) {
+    passthrough_.RemoveXattr(std::move(inside), in, *node, name);
+  });
+}
+
+}  // namespace flocker

@@ -1,0 +1,121 @@
+// flocker-fs as a whole: where each request and each word of the agent goes.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "fusefs/agent_link.h"
+#include "fusefs/datasets.h"
+#include "fusefs/deadlines.h"
+#include "fusefs/interrupt.h"
+#include "fusefs/node_table.h"
+#include "fusefs/open_files.h"
+#include "fusefs/operations.h"
+#include "fusefs/passthrough.h"
+#include "fusefs/refusals.h"
+#include "fusefs/request.h"
+#include "fusefs/tree.h"
+#include "fusefs/view.h"
+#include "fusefs/worker_pool.h"
+
+namespace flocker {
+
+// Threads: the session's receivers call the request methods, and none of these ever blocks. What concerns the tree they
+// answer at once (Tree), or an operation keeps the request until the agent answers (Operations). What concerns a
+// dataset's content passes Datasets and is done by that attachment's own workers (Passthrough). The link's thread calls
+// the Listener methods; Deadlines has one for timeouts and interrupts.
+class Filesystem : public InterruptListener, public AgentLink::Listener {
+ public:
+  struct Options {
+    std::string node_name;
+    Datasets::Options datasets;
+    Operations::Options operations;
+  };
+  explicit Filesystem(const Options& options);
+  ~Filesystem() override;
+
+  // Once, when the tree is mounted.
+  void Connect(const std::string& agent, const rpc::TreeHello& hello);
+  // Answers everybody who waits and lets go of every mount. Requests may still come and are answered, until the session
+  // is over. False when threads are stuck in a device after `patience`.
+  bool Shutdown(absl::Duration patience);
+
+  // One method per request of the kernel's; fuse_lowlevel.h says what each means. Node numbers and handles are the
+  // kernel's. filesystem.cc:
+  void Forget(uint64_t node, uint64_t lookups) { nodes_.Forget(node, lookups); }
+  void Lookup(Request request, uint64_t parent, const std::string& name);
+  void GetAttributes(Request request, uint64_t node);
+  void SetAttributes(Request request, uint64_t node, const struct stat& to, int which, std::optional<uint64_t> handle);
+  void ReadLink(Request request, uint64_t node);
+  void MakeNode(Request request, uint64_t parent, const std::string& name, mode_t mode, dev_t device);
+  void MakeDirectory(Request request, uint64_t parent, const std::string& name, mode_t mode);
+  void MakeSymlink(Request request, uint64_t parent, const std::string& name, const std::string& target);
+  void Link(Request request, uint64_t node, uint64_t parent, const std::string& name);
+  void Unlink(Request request, uint64_t parent, const std::string& name);
+  void RemoveDirectory(Request request, uint64_t parent, const std::string& name);
+  void Rename(Request request, uint64_t from, const std::string& name, uint64_t to, const std::string& new_name,
+              unsigned flags);
+  void Access(Request request, uint64_t node, int mask);
+  void Statfs(Request request, uint64_t node);
+  void GetXattr(Request request, uint64_t node, const std::string& name, size_t room);
+  void ListXattr(Request request, uint64_t node, size_t room);
+  void SetXattr(Request request, uint64_t node, const std::string& name, const std::string& value, int flags);
+  void RemoveXattr(Request request, uint64_t node, const std::string& name);
+
+  // filesystem_files.cc:
+  void Open(Request request, uint64_t node, int flags);
+  void Create(Request request, uint64_t parent, const std::string& name, mode_t mode, int flags);
+  void Read(Request request, uint64_t handle, size_t size, off_t offset);
+  void Write(Request request, uint64_t handle, Passthrough::Write write);
+  void Sync(Request request, uint64_t handle, bool data_only);
+  void Allocate(Request request, uint64_t handle, int mode, off_t offset, off_t size);
+  void Seek(Request request, uint64_t handle, off_t offset, int whence);
+  void CopyRange(Request request, uint64_t from, off_t from_offset, uint64_t to, off_t to_offset, size_t size,
+                 int flags);
+  void Release(Request request, uint64_t handle);
+  void OpenDirectory(Request request, uint64_t node);
+  void ReadDirectory(Request request, uint64_t node, uint64_t handle, size_t size, off_t offset);
+  void SyncDirectory(Request request, uint64_t node, uint64_t handle, bool data_only);
+  void ReleaseDirectory(Request request, uint64_t node, uint64_t handle);
+
+  void Interrupted(uint64_t id) override;
+  void OnWelcome(const rpc::TreeWelcome& welcome) override;
+  void OnMessage(const rpc::TreeDown& message) override;
+  void OnBroken() override;
+
+ private:
+  using NodePtr = std::shared_ptr<const Node>;
+  // Runs `work(Request, Attachment::Use)` inside the dataset of `node` when that can be.
+  void Inside(Request request, const NodePtr& node, Datasets::Work work);
+  // Runs `work(Request, OpenFile&)` on a worker; ESTALE for a handle of an attachment that was let go.
+  using FileWork = absl::AnyInvocable<void(Request, OpenFile&)>;
+  void WithFile(Request request, uint64_t handle, FileWork work);
+  // The end of a reference that may be the last: closing may block, so a worker does it.
+  static void CloseOnWorker(std::shared_ptr<OpenFile> file);
+
+  void OnGate(const rpc::Gate& gate);
+  void OnDrop(const rpc::DropDescriptors& drop);
+  void News();
+  bool Send(rpc::TreeUp message);
+  bool ControlReached() const;
+
+  // In this order: each uses only those above it, and the link, which calls into all of them, ends first.
+  WorkerThreads threads_;
+  Deadlines deadlines_;
+  View view_;
+  NodeTable nodes_;
+  OpenFiles files_;
+  Passthrough passthrough_;
+  Refusals refusals_;
+  Operations operations_;
+  Datasets datasets_;
+  Tree tree_;
+  std::atomic<bool> control_reachable_{false};
+  std::unique_ptr<AgentLink> link_;  // set once before requests that use it can come
+};
+
+}  // namespace flocker

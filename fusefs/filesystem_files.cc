@@ -1,0 +1,119 @@
+// Requests about open files and directories.
+#include <cerrno>
+#include <utility>
+
+#include "fusefs/filesystem.h"
+
+namespace flocker {
+
+void Filesystem::WithFile(Request request, uint64_t handle, FileWork work) {
+  std::shared_ptr<OpenFile> file = files_.Find(handle);
+  if (file == nullptr) return request.Error(ESTALE);
+  WorkerPool& workers = file->use->workers();
+  workers.Submit([request = std::move(request), file = std::move(file), work = std::move(work)]() mutable {
+    work(std::move(request), *file);
+  });
+}
+
+void Filesystem::CloseOnWorker(std::shared_ptr<OpenFile> file) {
+  WorkerPool& workers = file->use->workers();
+  workers.Submit([file = std::move(file)]() mutable { file.reset(); });
+}
+
+void Filesystem::Open(Request request, uint64_t id, int flags) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (node->kind != NodeKind::kFile) return request.Error(EPERM);
+  Inside(std::move(request), node, [this, node, flags](Request inside, Attachment::Use in) {
+    passthrough_.Open(std::move(inside), std::move(in), *node, flags);
+  });
+}
+
+void Filesystem::Create(Request request, uint64_t parent, const std::string& name, mode_t mode, int flags) {
+  const NodePtr node = nodes_.Find(parent);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return request.Error(EPERM);
+  Inside(std::move(request), node, [this, node, name, mode, flags](Request inside, Attachment::Use in) {
+    passthrough_.Create(std::move(inside), std::move(in), *node, name, mode, flags);
+  });
+}
+
+void Filesystem::Read(Request request, uint64_t handle, size_t size, off_t offset) {
+  WithFile(std::move(request), handle, [this, size, offset](Request inside, OpenFile& file) {
+    passthrough_.Read(std::move(inside), file, size, offset);
+  });
+}
+
+void Filesystem::Write(Request request, uint64_t handle, Passthrough::Write write) {
+  WithFile(std::move(request), handle, [this, write = std::move(write)](Request inside, OpenFile& file) {
+    passthrough_.DoWrite(std::move(inside), file, write);
+  });
+}
+
+void Filesystem::Sync(Request request, uint64_t handle, bool data_only) {
+  WithFile(std::move(request), handle, [this, data_only](Request inside, OpenFile& file) {
+    passthrough_.Sync(std::move(inside), file, data_only);
+  });
+}
+
+void Filesystem::Allocate(Request request, uint64_t handle, int mode, off_t offset, off_t size) {
+  WithFile(std::move(request), handle, [this, mode, offset, size](Request inside, OpenFile& file) {
+    passthrough_.Allocate(std::move(inside), file, mode, offset, size);
+  });
+}
+
+void Filesystem::Seek(Request request, uint64_t handle, off_t offset, int whence) {
+  WithFile(std::move(request), handle, [this, offset, whence](Request inside, OpenFile& file) {
+    passthrough_.Seek(std::move(inside), file, offset, whence);
+  });
+}
+
+void Filesystem::CopyRange(Request request, uint64_t from, off_t from_offset, uint64_t to, off_t to_offset, size_t size,
+                           int flags) {
+  std::shared_ptr<OpenFile> target = files_.Find(to);
+  if (target == nullptr) return request.Error(ESTALE);
+  WithFile(std::move(request), from,
+           [this, target = std::move(target), from_offset, to_offset, size, flags](Request inside, OpenFile& file) {
+             passthrough_.CopyRange(std::move(inside), file, from_offset, *target, to_offset, size, flags);
+           });
+}
+
+void Filesystem::Release(Request request, uint64_t handle) {
+  if (auto file = files_.Remove(handle)) CloseOnWorker(std::move(file));
+  request.Error(0);  // nobody waits for it (the kernel sends RELEASE after close returned)
+}
+
+void Filesystem::OpenDirectory(Request request, uint64_t id) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return tree_.OpenDirectory(std::move(request), *node);
+  Inside(std::move(request), node, [this, node](Request inside, Attachment::Use in) {
+    passthrough_.OpenDirectory(std::move(inside), std::move(in), *node);
+  });
+}
+
+void Filesystem::ReadDirectory(Request request, uint64_t id, uint64_t handle, size_t size, off_t offset) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return tree_.ReadDirectory(std::move(request), handle, size, offset);
+  WithFile(std::move(request), handle, [this, size, offset](Request inside, OpenFile& file) {
+    passthrough_.ReadDirectory(std::move(inside), file, size, offset);
+  });
+}
+
+void Filesystem::SyncDirectory(Request request, uint64_t id, uint64_t handle, bool data_only) {
+  const NodePtr node = nodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return request.Error(0);  // changes of the tree are durable when they return
+  WithFile(std::move(request), handle, [this, data_only](Request inside, OpenFile& file) {
+    passthrough_.SyncDirectory(std::move(inside), file, data_only);
+  });
+}
+
+void Filesystem::ReleaseDirectory(Request request, uint64_t id, uint64_t handle) {
+  const NodePtr node = nodes_.Find(id);
+  if (node != nullptr && !node->InsideDataset()) return tree_.ReleaseDirectory(std::move(request), handle);
+  Release(std::move(request), handle);
+}
+
+}  // namespace flocker

@@ -1,0 +1,183 @@
+#include "fusefs/fuse_operations.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "fusefs/filesystem.h"
+#include "fusefs/receive_buffer.h"
+
+namespace flocker {
+namespace {
+
+Filesystem& Of(fuse_req_t req) {
+  return *static_cast<Filesystem*>(static_cast<InterruptListener*>(fuse_req_userdata(req)));
+}
+
+void Init(void*, fuse_conn_info* connection) {
+  // Inodes are revived by lookups from the top, never by number alone.
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_EXPORT_SUPPORT);
+  // Payloads are kept where they were received (receive_buffer.h), not in a pipe.
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ);
+  // The native path writes to the same files: nothing may be held back or believed for longer than a request.
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_WRITEBACK_CACHE);
+  // umask and default ACLs are ext4's to apply; setuid and setgid bits too (credentials.h).
+  const unsigned wanted = FUSE_CAP_DONT_MASK | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_AUTO_INVAL_DATA |
+                          FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS;
+  connection->want |= wanted & connection->capable;
+}
+
+void Lookup(fuse_req_t req, fuse_ino_t parent, const char* name) { Of(req).Lookup(Request(req), parent, name); }
+
+void Forget(fuse_req_t req, fuse_ino_t node, uint64_t lookups) {
+  Of(req).Forget(node, lookups);
+  Request(req).Forgotten();
+}
+
+void ForgetMulti(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
+  for (size_t i = 0; i < count; ++i) Of(req).Forget(forgets[i].ino, forgets[i].nlookup);
+  Request(req).Forgotten();
+}
+
+void GetAttr(fuse_req_t req, fuse_ino_t node, fuse_file_info*) { Of(req).GetAttributes(Request(req), node); }
+
+void SetAttr(fuse_req_t req, fuse_ino_t node, struct stat* to, int which, fuse_file_info* info) {
+  std::optional<uint64_t> handle;
+  if (info != nullptr) handle = info->fh;
+  Of(req).SetAttributes(Request(req), node, *to, which, handle);
+}
+
+void ReadLink(fuse_req_t req, fuse_ino_t node) { Of(req).ReadLink(Request(req), node); }
+
+void MkNod(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, dev_t device) {
+  Of(req).MakeNode(Request(req), parent, name, mode, device);
+}
+
+void MkDir(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode) {
+  Of(req).MakeDirectory(Request(req), parent, name, mode);
+}
+
+void Unlink(fuse_req_t req, fuse_ino_t parent, const char* name) { Of(req).Unlink(Request(req), parent, name); }
+
+void RmDir(fuse_req_t req, fuse_ino_t parent, const char* name) { Of(req).RemoveDirectory(Request(req), parent, name); }
+
+void SymLink(fuse_req_t req, const char* target, fuse_ino_t parent, const char* name) {
+  Of(req).MakeSymlink(Request(req), parent, name, target);
+}
+
+void Rename(fuse_req_t req, fuse_ino_t from, const char* name, fuse_ino_t to, const char* new_name, unsigned flags) {
+  Of(req).Rename(Request(req), from, name, to, new_name, flags);
+}
+
+void Link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char* name) {
+  Of(req).Link(Request(req), node, parent, name);
+}
+
+void Open(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) { Of(req).Open(Request(req), node, info->flags); }
+
+void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* info) {
+  Of(req).Create(Request(req), parent, name, mode, info->flags);
+}
+
+void Read(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {
+  Of(req).Read(Request(req), info->fh, size, offset);
+}
+
+void Write(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t offset, fuse_file_info* info) {
+  Of(req).Write(Request(req), info->fh, {KeepReceived(data, size), size, offset, info->flags, info->writepage != 0});
+}
+
+void FSync(fuse_req_t req, fuse_ino_t, int data_only, fuse_file_info* info) {
+  Of(req).Sync(Request(req), info->fh, data_only != 0);
+}
+
+void FAllocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t size, fuse_file_info* info) {
+  Of(req).Allocate(Request(req), info->fh, mode, offset, size);
+}
+
+void LSeek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* info) {
+  Of(req).Seek(Request(req), info->fh, offset, whence);
+}
+
+void CopyFileRange(fuse_req_t req, fuse_ino_t, off_t from_offset, fuse_file_info* from, fuse_ino_t, off_t to_offset,
+                   fuse_file_info* to, size_t size, int flags) {
+  Of(req).CopyRange(Request(req), from->fh, from_offset, to->fh, to_offset, size, flags);
+}
+
+void Release(fuse_req_t req, fuse_ino_t, fuse_file_info* info) { Of(req).Release(Request(req), info->fh); }
+
+void OpenDir(fuse_req_t req, fuse_ino_t node, fuse_file_info*) { Of(req).OpenDirectory(Request(req), node); }
+
+void ReadDir(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, fuse_file_info* info) {
+  Of(req).ReadDirectory(Request(req), node, info->fh, size, offset);
+}
+
+void FSyncDir(fuse_req_t req, fuse_ino_t node, int data_only, fuse_file_info* info) {
+  Of(req).SyncDirectory(Request(req), node, info->fh, data_only != 0);
+}
+
+void ReleaseDir(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
+  Of(req).ReleaseDirectory(Request(req), node, info->fh);
+}
+
+void StatFs(fuse_req_t req, fuse_ino_t node) { Of(req).Statfs(Request(req), node); }
+
+void Access(fuse_req_t req, fuse_ino_t node, int mask) { Of(req).Access(Request(req), node, mask); }
+
+void GetXattr(fuse_req_t req, fuse_ino_t node, const char* name, size_t room) {
+  Of(req).GetXattr(Request(req), node, name, room);
+}
+
+void ListXattr(fuse_req_t req, fuse_ino_t node, size_t room) { Of(req).ListXattr(Request(req), node, room); }
+
+void SetXattr(fuse_req_t req, fuse_ino_t node, const char* name, const char* value, size_t size, int flags) {
+  Of(req).SetXattr(Request(req), node, name, std::string(value, size), flags);
+}
+
+void RemoveXattr(fuse_req_t req, fuse_ino_t node, const char* name) { Of(req).RemoveXattr(Request(req), node, name); }
+
+fuse_lowlevel_ops MakeOperations() {
+  fuse_lowlevel_ops ops{};
+  ops.init = Init;
+  ops.lookup = Lookup;
+  ops.forget = Forget;
+  ops.forget_multi = ForgetMulti;
+  ops.getattr = GetAttr;
+  ops.setattr = SetAttr;
+  ops.readlink = ReadLink;
+  ops.mknod = MkNod;
+  ops.mkdir = MkDir;
+  ops.unlink = Unlink;
+  ops.rmdir = RmDir;
+  ops.symlink = SymLink;
+  ops.rename = Rename;
+  ops.link = Link;
+  ops.open = Open;
+  ops.create = Create;
+  ops.read = Read;
+  ops.write = Write;
+  ops.fsync = FSync;
+  ops.fallocate = FAllocate;
+  ops.lseek = LSeek;
+  ops.copy_file_range = CopyFileRange;
+  ops.release = Release;
+  ops.opendir = OpenDir;
+  ops.readdir = ReadDir;
+  ops.fsyncdir = FSyncDir;
+  ops.releasedir = ReleaseDir;
+  ops.statfs = StatFs;
+  ops.access = Access;
+  ops.getxattr = GetXattr;
+  ops.listxattr = ListXattr;
+  ops.setxattr = SetXattr;
+  ops.removexattr = RemoveXattr;
+  return ops;
+}
+
+}  // namespace
+
+const fuse_lowlevel_ops& FuseOperations() {
+  static const fuse_lowlevel_ops ops = MakeOperations();
+  return ops;
+}
+
+}  // namespace flocker

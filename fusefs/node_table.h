@@ -1,0 +1,89 @@
+// What the kernel's node ids (fuse_ino_t) stand for.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/container/flat_hash_map.h"
+#include "engine/base/mutex.h"
+#include "engine/model/ids.h"
+
+namespace flocker {
+
+enum class NodeKind {
+  kTree,           // the mount's root
+  kNodeDirectory,  // /flocker/<node>
+  kSelf,           // /flocker/self
+  kUuidLink,       // /flocker/<uuid>
+  kDataset,        // /flocker/<node>/<name>, attached or not
+  kFile,           // anything below a dataset, of one attachment
+};
+
+// Names a file of one filesystem without holding it (open_by_handle_at(2)).
+struct FileHandle {
+  int type = 0;
+  std::string bytes;
+};
+
+// Never changes after it was made.
+struct Node {
+  uint64_t id = 0;
+  NodeKind kind = NodeKind::kTree;
+  NodeId node;          // kNodeDirectory
+  DatasetId dataset;    // kUuidLink, kDataset, kFile
+  uint32_t serial = 0;  // kFile: of its attachment
+  FileHandle handle;    // kFile
+
+  bool InsideDataset() const { return kind == NodeKind::kDataset || kind == NodeKind::kFile; }
+};
+
+// Where the tree shows a dataset.
+struct Place {
+  NodeId node;
+  std::string name;
+};
+
+// Node ids are counted up and never used again while the daemon lives, so neither the kernel's inode nor its page cache
+// of one attachment can be taken for another's. No entry holds a descriptor. A file with several names has one id.
+class NodeTable {
+ public:
+  static constexpr uint64_t kTreeId = 1;  // FUSE_ROOT_ID
+
+  NodeTable();
+
+  // Null for an id that was forgotten or never given.
+  std::shared_ptr<const Node> Find(uint64_t id) const;
+
+  // Each of these counts as one lookup by the kernel, to be given back by Forget: the reply that carries the id must
+  // reach the kernel, or Forget(id, 1) be called.
+  std::shared_ptr<const Node> NodeDirectory(const NodeId& node);
+  std::shared_ptr<const Node> Self();
+  std::shared_ptr<const Node> UuidLink(const DatasetId& dataset);
+  // The same id as long as the dataset stays at this place or this kernel moves it. Anybody else's move gives it a new
+  // one: the kernel allows a directory one name only, and would have to move its own under locks it may not get.
+  std::shared_ptr<const Node> Dataset(const DatasetId& dataset, const Place& place);
+  std::shared_ptr<const Node> File(const DatasetId& dataset, uint32_t serial, FileHandle handle);
+
+  // The kernel itself renamed a dataset's directory; the id stays.
+  void Moved(const DatasetId& dataset, const Place& from, const Place& to);
+
+  void Forget(uint64_t id, uint64_t lookups);
+  size_t size() const;
+
+ private:
+  struct Entry {
+    std::shared_ptr<const Node> node;
+    std::string key;
+    uint64_t lookups = 0;
+  };
+  std::shared_ptr<const Node> Remember(std::string key, Node node);
+
+  mutable Mutex mutex_;
+  absl::flat_hash_map<uint64_t, Entry> entries_ GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, uint64_t> ids_ GUARDED_BY(mutex_);  // what it is -> its id
+  uint64_t next_ GUARDED_BY(mutex_) = kTreeId + 1;
+};
+
+}  // namespace flocker

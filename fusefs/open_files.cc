@@ -1,0 +1,44 @@
+#include "fusefs/open_files.h"
+
+#include <utility>
+
+namespace flocker {
+
+uint64_t OpenFiles::Add(std::shared_ptr<OpenFile> file) {
+  MutexLock lock(mutex_);
+  files_.emplace(next_, std::move(file));
+  return next_++;
+}
+
+std::shared_ptr<OpenFile> OpenFiles::Find(uint64_t handle) const {
+  MutexLock lock(mutex_);
+  const auto found = files_.find(handle);
+  return found == files_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<OpenFile> OpenFiles::Remove(uint64_t handle) {
+  MutexLock lock(mutex_);
+  const auto found = files_.find(handle);
+  if (found == files_.end()) return nullptr;
+  std::shared_ptr<OpenFile> file = std::move(found->second);
+  files_.erase(found);
+  return file;
+}
+
+std::vector<std::shared_ptr<OpenFile>> OpenFiles::RemoveAll(const Attachment& attachment) {
+  std::vector<std::shared_ptr<OpenFile>> removed;
+  MutexLock lock(mutex_);
+  absl::erase_if(files_, [&](auto& entry) {
+    if (&*entry.second->use != &attachment) return false;
+    removed.push_back(std::move(entry.second));
+    return true;
+  });
+  return removed;
+}
+
+size_t OpenFiles::size() const {
+  MutexLock lock(mutex_);
+  return files_.size();
+}
+
+}  // namespace flocker

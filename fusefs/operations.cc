@@ -1,0 +1,154 @@
+#include "fusefs/operations.h"
+
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/file.h"
+#include "engine/base/status.h"
+#include "engine/rpc/channel.h"
+
+namespace flocker {
+namespace {
+
+std::string FreshId() { return DatasetId::FromRandomHex(RandomHex(16)).str(); }
+
+rpc::TreeUp Message(const rpc::OperationRequest& request) {
+  rpc::TreeUp message;
+  *message.mutable_operation() = request;
+  return message;
+}
+
+absl::Status StillGoing() {
+  return Refuse(Cause::kInProgress, "the cluster has not finished it in time; it goes on, see flockerctl events");
+}
+
+}  // namespace
+
+Operations::Operations(const Options& options, Send send, Deadlines& deadlines)
+    : options_(options), send_(std::move(send)), deadlines_(deadlines) {}
+
+void Operations::Finish(Pending pending, absl::StatusOr<DatasetId> outcome) {
+  pending.operation.done(std::move(pending.request), std::move(outcome));
+}
+
+void Operations::Submit(Request request, Operation operation) {
+  const std::string id = FreshId();
+  operation.request.set_id(id);
+  {
+    MutexLock lock(mutex_);
+    if (send_(Message(operation.request))) {
+      pending_.emplace(id, Pending{std::move(request), std::move(operation), false, {}});
+      deadlines_.After(options_.op_timeout, [this, id] { Expire(id); });
+      return;
+    }
+  }
+  operation.done(std::move(request), Refuse(Cause::kNoControl,
+                                            "the agent of this machine cannot be reached; nothing was "
+                                            "changed; see its log"));
+}
+
+void Operations::Expire(const std::string& id) {
+  std::optional<Pending> expired;
+  {
+    MutexLock lock(mutex_);
+    const auto found = pending_.find(id);
+    if (found == pending_.end()) return;
+    expired.emplace(std::move(found->second));
+    pending_.erase(found);
+  }
+  const absl::StatusOr<DatasetId> outcome =
+      expired->settling ? absl::StatusOr<DatasetId>(expired->dataset) : absl::StatusOr<DatasetId>(StillGoing());
+  Finish(*std::move(expired), outcome);
+}
+
+void Operations::OnReply(const rpc::OperationReply& reply) {
+  std::optional<Pending> refused;
+  const absl::Status outcome = FromOutcome(reply.outcome());
+  {
+    MutexLock lock(mutex_);
+    const auto found = pending_.find(reply.id());
+    if (found == pending_.end() || found->second.settling) return;  // it took too long, or was asked twice
+    Pending& pending = found->second;
+    if (outcome.ok()) {
+      pending.settling = true;
+      pending.dataset = DatasetId::Parse(reply.dataset_id()).value_or(DatasetId());
+      deadlines_.After(options_.settle_timeout, [this, id = reply.id()] { Expire(id); });
+    } else {
+      refused.emplace(std::move(pending));
+      pending_.erase(found);
+    }
+  }
+  refused ? Finish(*std::move(refused), outcome) : Settle(reply.id());
+}
+
+void Operations::Settle(const std::string& id) {
+  std::optional<Pending> settled;
+  {
+    MutexLock lock(mutex_);
+    const auto found = pending_.find(id);
+    if (found == pending_.end() || !found->second.operation.settled(found->second.dataset)) return;
+    settled.emplace(std::move(found->second));
+    pending_.erase(found);
+  }
+  const DatasetId dataset = settled->dataset;
+  Finish(*std::move(settled), dataset);
+}
+
+void Operations::CatalogChanged() {
+  std::vector<std::string> settling;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [id, pending] : pending_) {
+      if (pending.settling) settling.push_back(id);
+    }
+  }
+  for (const std::string& id : settling) Settle(id);
+}
+
+void Operations::Resend() {
+  MutexLock lock(mutex_);
+  for (const auto& [id, pending] : pending_) {
+    if (!pending.settling && !send_(Message(pending.operation.request))) return;  // the next stream's turn
+  }
+}
+
+void Operations::AskHolders(Request request, const DatasetId& dataset, size_t room) {
+  rpc::TreeUp message;
+  const std::string id = FreshId();
+  message.mutable_holders()->set_request_id(id);
+  message.mutable_holders()->set_dataset_id(dataset.str());
+  MutexLock lock(mutex_);
+  if (!send_(std::move(message))) return request.Error(EAGAIN);  // nobody knows until the agent is back
+  questions_.emplace(id, HoldersQuestion{std::move(request), room});
+  deadlines_.After(options_.op_timeout, [this, id] {
+    MutexLock task_lock(mutex_);
+    const auto late = questions_.extract(id);
+    if (!late.empty()) late.mapped().request.Error(ETIMEDOUT);
+  });
+}
+
+void Operations::OnHolders(const rpc::HoldersReply& reply) {
+  MutexLock lock(mutex_);
+  const auto question = questions_.extract(reply.request_id());
+  if (!question.empty()) question.mapped().request.Attribute(reply.text(), question.mapped().room);
+}
+
+void Operations::OnBroken() {
+  MutexLock lock(mutex_);
+  for (auto& [id, question] : questions_) question.request.Error(EAGAIN);
+  questions_.clear();
+}
+
+void Operations::Clear() {
+  absl::flat_hash_map<std::string, Pending> pending;
+  {
+    MutexLock lock(mutex_);
+    pending.swap(pending_);
+    questions_.clear();
+  }
+  for (auto& [id, one] : pending) Finish(std::move(one), StillGoing());
+}
+
+}  // namespace flocker

@@ -1,0 +1,82 @@
+// What the agent was asked and has not answered yet.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/base/mutex.h"
+#include "engine/model/ids.h"
+#include "engine/rpc/flocker.pb.h"
+#include "fusefs/deadlines.h"
+#include "fusefs/request.h"
+
+namespace flocker {
+
+//     Submit -> sent -- reply: refused ------------------------------> done(cause)
+//                | ^--- the stream broke: sent again, same id, on the next one
+//                +----- reply: success -> settling -- the catalogue shows it,
+//                |                             |      or settle_timeout ---> done(dataset)
+//                +----- op_timeout ------------------------------------> done(EINPROGRESS); the operation goes on
+//
+// Settling is what makes `mkdir x && ls x` work: control's answer and the catalogue's news come on two ways.
+// An operation that was sent cannot be withdrawn, so an interrupted caller waits on.
+class Operations {
+ public:
+  struct Options {
+    absl::Duration op_timeout = absl::Seconds(10);
+    absl::Duration settle_timeout = absl::Seconds(2);
+  };
+  // `send` queues a message to the agent, false when it is away; it must neither block nor call back.
+  using Send = std::function<bool(rpc::TreeUp)>;
+  Operations(const Options& options, Send send, Deadlines& deadlines);
+
+  using Done = absl::AnyInvocable<void(Request, absl::StatusOr<DatasetId>)>;
+  struct Operation {
+    rpc::OperationRequest request;                  // its id is made here
+    std::function<bool(const DatasetId&)> settled;  // does the catalogue show it? Must not call back
+    Done done;                                      // runs once, on any thread
+  };
+  void Submit(Request request, Operation operation) EXCLUDES(mutex_);
+
+  // Asks the agent who holds a dataset and answers the getxattr whose buffer has `room` bytes.
+  void AskHolders(Request request, const DatasetId& dataset, size_t room) EXCLUDES(mutex_);
+
+  void OnReply(const rpc::OperationReply& reply) EXCLUDES(mutex_);
+  void OnHolders(const rpc::HoldersReply& reply) EXCLUDES(mutex_);
+  // The stream is gone: operations wait for the next one, questions do not.
+  void OnBroken() EXCLUDES(mutex_);
+  // A new stream stands.
+  void Resend() EXCLUDES(mutex_);
+  void CatalogChanged() EXCLUDES(mutex_);
+  // Answers EINPROGRESS to all who wait. For the end.
+  void Clear() EXCLUDES(mutex_);
+
+ private:
+  struct Pending {
+    Request request;
+    Operation operation;
+    bool settling = false;
+    DatasetId dataset;  // while settling
+  };
+  struct HoldersQuestion {
+    Request request;
+    size_t room = 0;
+  };
+  void Expire(const std::string& id) EXCLUDES(mutex_);
+  void Settle(const std::string& id) EXCLUDES(mutex_);
+  static void Finish(Pending pending, absl::StatusOr<DatasetId> outcome);
+
+  const Options options_;
+  const Send send_;
+  Deadlines& deadlines_;
+
+  Mutex mutex_;  // held over send_, so that nothing is sent that was taken out
+  absl::flat_hash_map<std::string, Pending> pending_ GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, HoldersQuestion> questions_ GUARDED_BY(mutex_);
+};
+
+}  // namespace flocker

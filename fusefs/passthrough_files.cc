@@ -1,0 +1,137 @@
+// Open files: reading, writing and what goes with it.
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "fusefs/anchor.h"
+#include "fusefs/credentials.h"
+#include "fusefs/passthrough.h"
+
+namespace flocker {
+namespace {
+
+// What a caller's open flags become here. Not O_DIRECT: our buffers are not the caller's, and not aligned. Not O_APPEND
+// and O_SYNC: they are told with every write, which a page of a memory mapping must be able to do without
+// (Write::page).
+constexpr int kOpenFlags = O_ACCMODE | O_TRUNC | O_NOATIME | O_NONBLOCK;
+// The kernel opens to execute (its __FMODE_EXEC, include/linux/fs.h): FUSE has it checked by nobody else.
+constexpr int kOpenToExecute = 0x20;
+
+}  // namespace
+
+void Passthrough::ReplyOpened(Request request, std::shared_ptr<OpenFile> file, const fuse_entry_param* created) {
+  fuse_file_info info{};
+  info.fh = files_.Add(std::move(file));
+  const bool taken = created != nullptr ? request.Created(*created, info) : request.Opened(info);
+  if (taken) return;
+  files_.Remove(info.fh);
+  if (created != nullptr) nodes_.Forget(created->ino, 1);
+}
+
+void Passthrough::Open(Request request, Attachment::Use in, const Node& node, int flags) {
+  const Anchor anchor(*in, node);
+  if (anchor.error() != 0) return request.Error(anchor.error());
+  unique_fd file;
+  int error = 0;
+  {
+    const ActAs caller(request);
+    error = caller.error();
+    if (error == 0 && (flags & kOpenToExecute) != 0 &&
+        faccessat(anchor.fd(), "", X_OK, AT_EMPTY_PATH | AT_EACCESS) != 0) {
+      error = errno;
+    }
+    if (error == 0) {
+      file.reset(open(anchor.Path().c_str(), (flags & kOpenFlags) | O_NOCTTY | O_CLOEXEC));
+      if (!file) error = errno;
+    }
+  }
+  if (error != 0) return request.Error(error);
+  ReplyOpened(std::move(request), std::make_shared<OpenFile>(std::move(in), std::move(file)), nullptr);
+}
+
+void Passthrough::Create(Request request, Attachment::Use in, const Node& parent, const std::string& name, mode_t mode,
+                         int flags) {
+  const Anchor directory(*in, parent);
+  if (directory.error() != 0) return request.Error(directory.error());
+  unique_fd file;
+  fuse_entry_param entry{};
+  int error = 0;
+  {
+    const ActAs caller(request);
+    error = caller.error();
+    if (error == 0) {
+      const int how = (flags & (kOpenFlags | O_EXCL)) | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
+      file.reset(openat(directory.fd(), name.c_str(), how, mode));
+      error = file ? Find(*in, directory.fd(), name, &entry) : errno;
+    }
+  }
+  if (error != 0) return request.Error(error);
+  ReplyOpened(std::move(request), std::make_shared<OpenFile>(std::move(in), std::move(file)), &entry);
+}
+
+void Passthrough::Read(Request request, const OpenFile& file, size_t size, off_t offset) {
+  fuse_bufvec data = FUSE_BUFVEC_INIT(size);
+  data.buf[0].flags = static_cast<fuse_buf_flags>(FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK);
+  data.buf[0].fd = file.fd.get();
+  data.buf[0].pos = offset;
+  request.Data(data);
+}
+
+void Passthrough::DoWrite(Request request, const OpenFile& file, const Write& write) {
+  iovec data = {const_cast<char*>(write.data.get()), write.size};
+  ssize_t written = 0;
+  int error = 0;
+  if (write.page) {
+    written = pwritev2(file.fd.get(), &data, 1, write.offset, 0);
+    if (written < 0) error = errno;
+  } else {
+    // As the caller, so that ext4 takes setuid and setgid bits away as it would from the caller's own write.
+    const ActAs caller(request, ActAs::Groups::kNone);
+    error = caller.error();
+    const int how = ((write.flags & O_APPEND) != 0 ? RWF_APPEND : 0) | ((write.flags & O_DSYNC) != 0 ? RWF_DSYNC : 0) |
+                    ((write.flags & O_SYNC) == O_SYNC ? RWF_SYNC : 0);
+    if (error == 0 && (written = pwritev2(file.fd.get(), &data, 1, write.offset, how)) < 0) error = errno;
+  }
+  error == 0 ? request.Written(static_cast<size_t>(written)) : request.Error(error);
+}
+
+void Passthrough::Sync(Request request, const OpenFile& file, bool data_only) {
+  const int result = data_only ? fdatasync(file.fd.get()) : fsync(file.fd.get());
+  request.Error(result == 0 ? 0 : errno);
+}
+
+void Passthrough::Allocate(Request request, const OpenFile& file, int mode, off_t offset, off_t size) {
+  int error = 0;
+  {
+    const ActAs caller(request, ActAs::Groups::kNone);
+    error = caller.error();
+    if (error == 0 && fallocate(file.fd.get(), mode, offset, size) != 0) error = errno;
+  }
+  request.Error(error);
+}
+
+void Passthrough::Seek(Request request, const OpenFile& file, off_t offset, int whence) {
+  const off_t found = lseek(file.fd.get(), offset, whence);
+  found >= 0 ? request.Offset(found) : request.Error(errno);
+}
+
+void Passthrough::CopyRange(Request request, const OpenFile& from, off_t from_offset, const OpenFile& to,
+                            off_t to_offset, size_t size, int flags) {
+  ssize_t copied = 0;
+  int error = 0;
+  {
+    const ActAs caller(request, ActAs::Groups::kNone);
+    error = caller.error();
+    if (error == 0) {
+      copied =
+          copy_file_range(from.fd.get(), &from_offset, to.fd.get(), &to_offset, size, static_cast<unsigned>(flags));
+      if (copied < 0) error = errno;
+    }
+  }
+  error == 0 ? request.Written(static_cast<size_t>(copied)) : request.Error(error);
+}
+
+}  // namespace flocker

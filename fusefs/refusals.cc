@@ -1,0 +1,56 @@
+#include "fusefs/refusals.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/base/status.h"
+
+namespace flocker {
+namespace {
+
+constexpr absl::Duration kQuiet = absl::Seconds(1);
+// Told long ago; forgotten once there are this many.
+constexpr size_t kRemember = 1000;
+
+void Log(const Refusals::Subject& subject, const absl::Status& why) {
+  spdlog::warn("refused {}{}{}: {}: {}", subject.name, subject.dataset.empty() ? "" : " ", subject.dataset.str(),
+               CauseName(CauseOf(why)), std::string(why.message()));
+}
+
+}  // namespace
+
+bool Refusals::Fresh(const Subject& subject, const absl::Status& why) {
+  const absl::Time now = absl::Now();
+  MutexLock lock(mutex_);
+  if (told_.size() > kRemember) {
+    absl::erase_if(told_, [&](const auto& entry) { return now - entry.second >= kQuiet; });
+  }
+  absl::Time& last =
+      told_
+          .try_emplace(absl::StrCat(subject.dataset.str(), "/", subject.name, "/", static_cast<int>(CauseOf(why))),
+                       absl::InfinitePast())
+          .first->second;
+  if (now - last < kQuiet) return false;
+  last = now;
+  return true;
+}
+
+void Refusals::Here(const Subject& subject, const absl::Status& why) {
+  if (!Fresh(subject, why)) return;
+  Log(subject, why);
+  rpc::Refusal refusal;
+  refusal.set_dataset_id(subject.dataset.str());
+  refusal.set_name(subject.name);
+  refusal.set_cause(std::string(CauseName(CauseOf(why))));
+  refusal.set_message(std::string(why.message()));
+  send_(refusal);
+}
+
+void Refusals::Answered(const Subject& subject, const absl::Status& why) {
+  if (Fresh(subject, why)) Log(subject, why);
+}
+
+}  // namespace flocker

@@ -1,0 +1,67 @@
+// One request of the kernel's, answered exactly once.
+#pragma once
+
+#ifndef FUSE_USE_VERSION
+#define FUSE_USE_VERSION 312
+#endif
+#include <fuse3/fuse_lowlevel.h>
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace flocker {
+
+// Owns a fuse_req_t. It may be kept and answered later from any thread: whoever waits for something is such an object
+// in a table, never a thread. One that is destroyed unanswered answers EIO, so that no caller hangs.
+//
+// Replies that give the kernel something it must give back (an entry, a handle) say whether it took it: false when the
+// caller was interrupted meanwhile, and then no FORGET or RELEASE will follow.
+class Request {
+ public:
+  explicit Request(fuse_req_t req) : req_(req) {}
+  Request(Request&& other) noexcept : req_(std::exchange(other.req_, nullptr)) {}
+  Request& operator=(Request&& other) noexcept {
+    if (this == &other) return *this;
+    Abandon();
+    req_ = std::exchange(other.req_, nullptr);
+    return *this;
+  }
+  ~Request() { Abandon(); }
+
+  void Error(int error) { fuse_reply_err(Take(), error); }  // 0: success without a result
+  void Forgotten() { fuse_reply_none(Take()); }             // the answer to FORGET
+  [[nodiscard]] bool Entry(const fuse_entry_param& entry) { return fuse_reply_entry(Take(), &entry) == 0; }
+  [[nodiscard]] bool Created(const fuse_entry_param& entry, const fuse_file_info& file) {
+    return fuse_reply_create(Take(), &entry, &file) == 0;
+  }
+  [[nodiscard]] bool Opened(const fuse_file_info& file) { return fuse_reply_open(Take(), &file) == 0; }
+  // Attributes are never cached: the same ext4 is in use behind the kernel's FUSE inodes, through the native path.
+  void Attributes(const struct stat& attributes) { fuse_reply_attr(Take(), &attributes, 0); }
+  void Link(const std::string& target) { fuse_reply_readlink(Take(), target.c_str()); }
+  void Bytes(std::string_view bytes) { fuse_reply_buf(Take(), bytes.data(), bytes.size()); }
+  void Data(fuse_bufvec& data) { fuse_reply_data(Take(), &data, FUSE_BUF_SPLICE_MOVE); }
+  void Written(size_t size) { fuse_reply_write(Take(), size); }
+  void Statfs(const struct statvfs& statfs) { fuse_reply_statfs(Take(), &statfs); }
+  void Offset(off_t offset) { fuse_reply_lseek(Take(), offset); }
+  // The answer to getxattr and listxattr: the size alone when the caller's buffer has `room` 0, ERANGE when too small.
+  void Attribute(std::string_view value, size_t room);
+
+  // The caller. The umask is told by mkdir, mknod and create only.
+  const fuse_ctx& caller() const { return *fuse_req_ctx(req_); }
+  // Its supplementary groups as /proc shows them; empty when it is in a pid namespace that we do not see.
+  std::vector<gid_t> Groups() const;
+
+  void* userdata() const { return fuse_req_userdata(req_); }
+  fuse_req_t raw() const { return req_; }
+
+ private:
+  fuse_req_t Take() { return std::exchange(req_, nullptr); }
+  void Abandon();
+
+  fuse_req_t req_;
+};
+
+}  // namespace flocker

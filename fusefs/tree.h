@@ -1,0 +1,88 @@
+// The levels of /flocker above the datasets: node directories, `self`, `<uuid>` and the datasets' directories
+// themselves.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "engine/base/mutex.h"
+#include "engine/catalog/catalog.h"
+#include "fusefs/datasets.h"
+#include "fusefs/node_table.h"
+#include "fusefs/operations.h"
+#include "fusefs/refusals.h"
+#include "fusefs/request.h"
+#include "fusefs/view.h"
+
+namespace flocker {
+
+// Everything is answered from memory, and no method blocks, so the threads that receive requests run them themselves.
+// Changes become operations: the request waits in Operations, as data.
+class Tree {
+ public:
+  // `control_reached`: may anything be changed at all?
+  Tree(const View& view, NodeTable& nodes, Datasets& datasets, Operations& operations, Refusals& refusals,
+       std::function<bool()> control_reached);
+
+  // tree_levels.cc: what there is. Nodes are of every kind but kFile; `parent` is the tree or a node directory.
+  void Lookup(Request request, const Node& parent, const std::string& name);
+  void Attributes(Request request, const Node& node);
+  void ReadLink(Request request, const Node& node);
+  void Access(Request request, const Node& node, int mask);
+  void OpenDirectory(Request request, const Node& node);
+  void ReadDirectory(Request request, uint64_t listing, size_t size, off_t offset);
+  void ReleaseDirectory(Request request, uint64_t listing);
+  // `flocker.*` of a dataset's directory.
+  void GetXattr(Request request, const Node& node, const std::string& name, size_t room);
+  // Of a dataset or anything inside one that is not mounted here; of the tree.
+  void Statfs(Request request, const Node& node);
+
+  // tree_changes.cc: mkdir, rename and rmdir between the tree's levels.
+  void Make(Request request, const Node& parent, const std::string& name, mode_t mode);
+  void Remove(Request request, const Node& parent, const std::string& name);
+  void Rename(Request request, const Node& from, const std::string& name, const Node& to, const std::string& new_name,
+              unsigned flags);
+
+ private:
+  struct Listed {
+    std::string name;
+    struct stat shown {};  // number and type only
+  };
+  std::optional<struct stat> Shown(const Node& node);
+  std::vector<Listed> List(const Node& directory);
+  void ReplyEntry(Request request, const std::shared_ptr<const Node>& node, const struct stat& attributes);
+
+  bool MayChange(const Request& request) const;
+  // What can be refused without asking control.
+  absl::Status CheckMake(const Request& request, const Node& parent, const std::string& name) const;
+  absl::StatusOr<CatalogDataset> CheckRemove(const Request& request, const Node& parent, const std::string& name) const;
+  absl::StatusOr<CatalogDataset> CheckRename(const Request& request, const Node& from, const std::string& name,
+                                             const Node& to, const std::string& new_name, unsigned flags) const;
+  absl::Status CheckCaller(const Request& request) const;
+  absl::Status CheckReach() const;
+  absl::Status CheckConnected(const NodeId& node) const;
+
+  const View& view_;
+  NodeTable& nodes_;
+  Datasets& datasets_;
+  Operations& operations_;
+  Refusals& refusals_;
+  const std::function<bool()> control_reached_;
+  const std::optional<gid_t> group_;  // `flocker`, whose members may change the tree
+
+  Mutex mutex_;
+  // Open directories: what they showed when they were opened.
+  absl::flat_hash_map<uint64_t, std::shared_ptr<const std::vector<Listed>>> listings_ GUARDED_BY(mutex_);
+  uint64_t next_listing_ GUARDED_BY(mutex_) = 1;
+};
+
+}  // namespace flocker

@@ -1,0 +1,170 @@
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+#include "engine/model/names.h"
+#include "fusefs/caller.h"
+#include "fusefs/errno.h"
+#include "fusefs/tree.h"
+
+namespace flocker {
+
+bool Tree::MayChange(const Request& request) const {
+  const fuse_ctx& caller = request.caller();
+  if (caller.uid == 0) return true;
+  if (!group_) return false;
+  if (caller.gid == *group_) return true;
+  const std::vector<gid_t> groups = request.Groups();
+  return std::find(groups.begin(), groups.end(), *group_) != groups.end();
+}
+
+absl::Status Tree::CheckCaller(const Request& request) const {
+  if (MayChange(request)) return absl::OkStatus();
+  return Refuse(Cause::kDenied, "only root and the group flocker may do that");
+}
+
+absl::Status Tree::CheckReach() const {
+  if (control_reached_()) return absl::OkStatus();
+  return Refuse(Cause::kNoControl, "the control service cannot be reached; nothing was changed; see the agent's log");
+}
+
+absl::Status Tree::CheckConnected(const NodeId& node) const {
+  const auto found = view_.FindNode(node);
+  if (found && found->connected) return absl::OkStatus();
+  return Refuse(Cause::kNodeDown, absl::StrCat(view_.NodeName(node), " is not connected; start its agent"));
+}
+
+absl::Status Tree::CheckMake(const Request& request, const Node& parent, const std::string& name) const {
+  if (parent.kind != NodeKind::kNodeDirectory) {
+    return Refuse(Cause::kForbidden, "directories are made in a node's directory only");
+  }
+  RETURN_IF_ERROR(CheckCaller(request));
+  RETURN_IF_ERROR(CheckName(name));
+  RETURN_IF_ERROR(CheckReach());
+  return CheckConnected(parent.node);
+}
+
+void Tree::Make(Request request, const Node& parent, const std::string& name, mode_t mode) {
+  if (const absl::Status check = CheckMake(request, parent, name); !check.ok()) {
+    refusals_.Here({{}, name}, check);
+    return request.Error(StatusErrno(check));
+  }
+  const fuse_ctx& caller = request.caller();
+  CatalogDataset made;  // as it will be shown, should the catalogue be slow to
+  made.name = name;
+  made.node = parent.node;
+  made.root_uid = caller.uid;
+  made.root_gid = caller.gid;
+  made.root_mode = mode & ~caller.umask & 07777;
+  Operations::Operation operation;
+  *operation.request.mutable_caller() = DescribeCaller(request);
+  rpc::Create& create = *operation.request.mutable_create();
+  create.set_node_id(parent.node.str());
+  create.set_name(name);
+  create.set_root_uid(made.root_uid);
+  create.set_root_gid(made.root_gid);
+  create.set_root_mode(made.root_mode);
+  operation.settled = [this](const DatasetId& id) { return view_.Find(id).has_value(); };
+  operation.done = [this, made](Request answered, absl::StatusOr<DatasetId> outcome) mutable {
+    if (!outcome.ok()) {
+      refusals_.Answered({{}, made.name}, outcome.status());
+      return answered.Error(StatusErrno(outcome.status()));
+    }
+    spdlog::info("made {}/{} {}", view_.NodeName(made.node), made.name, outcome->str());
+    made.id = *outcome;
+    const auto shown = view_.Find(*outcome);
+    ReplyEntry(std::move(answered), nodes_.Dataset(*outcome, {made.node, made.name}),
+               datasets_.RootAttributes(shown ? *shown : made));
+  };
+  operations_.Submit(std::move(request), std::move(operation));
+}
+
+absl::StatusOr<CatalogDataset> Tree::CheckRemove(const Request& request, const Node& parent,
+                                                 const std::string& name) const {
+  if (parent.kind != NodeKind::kNodeDirectory) return Refuse(Cause::kForbidden, "nodes are not removed here");
+  RETURN_IF_ERROR(CheckCaller(request));
+  const auto dataset = view_.Find(parent.node, name);
+  if (!dataset) return Refuse(Cause::kNotFound, "there is no such dataset");
+  RETURN_IF_ERROR(CheckReach());
+  return *dataset;
+}
+
+void Tree::Remove(Request request, const Node& parent, const std::string& name) {
+  const auto check = CheckRemove(request, parent, name);
+  if (!check.ok()) {
+    refusals_.Here({{}, name}, check.status());
+    return request.Error(StatusErrno(check.status()));
+  }
+  Operations::Operation operation;
+  *operation.request.mutable_caller() = DescribeCaller(request);
+  operation.request.mutable_destroy()->set_dataset_id(check->id.str());
+  operation.settled = [this, id = check->id](const DatasetId&) {
+    const auto dataset = view_.Find(id);
+    return !dataset || dataset->node.empty();
+  };
+  operation.done = [this, id = check->id, name](Request answered, const absl::StatusOr<DatasetId>& outcome) {
+    if (!outcome.ok()) refusals_.Answered({id, name}, outcome.status());
+    answered.Error(StatusErrno(outcome.status()));
+  };
+  operations_.Submit(std::move(request), std::move(operation));
+}
+
+absl::StatusOr<CatalogDataset> Tree::CheckRename(const Request& request, const Node& from, const std::string& name,
+                                                 const Node& to, const std::string& new_name, unsigned flags) const {
+  if (from.kind != NodeKind::kNodeDirectory || to.kind != NodeKind::kNodeDirectory) {
+    return Refuse(Cause::kForbidden, "datasets live in node directories, and those stay");
+  }
+  RETURN_IF_ERROR(CheckCaller(request));
+  RETURN_IF_ERROR(CheckName(new_name));
+  if ((flags & ~static_cast<unsigned>(RENAME_NOREPLACE)) != 0) {
+    return Refuse(Cause::kInvalid, "datasets are moved or renamed, not exchanged");
+  }
+  const auto dataset = view_.Find(from.node, name);
+  if (!dataset) return Refuse(Cause::kNotFound, "there is no such dataset");
+  // With or without RENAME_NOREPLACE: a dataset never disappears because another one is moved.
+  if (view_.Find(to.node, new_name)) {
+    return Refuse(Cause::kExists, absl::StrCat(view_.NodeName(to.node), "/", new_name, " exists"));
+  }
+  RETURN_IF_ERROR(CheckReach());
+  if (from.node != to.node) RETURN_IF_ERROR(CheckConnected(to.node));
+  return *dataset;
+}
+
+void Tree::Rename(Request request, const Node& from, const std::string& name, const Node& to,
+                  const std::string& new_name, unsigned flags) {
+  const auto check = CheckRename(request, from, name, to, new_name, flags);
+  if (!check.ok()) {
+    refusals_.Here({{}, name}, check.status());
+    return request.Error(StatusErrno(check.status()));
+  }
+  const Place old_place = {from.node, name};
+  const Place new_place = {to.node, new_name};
+  Operations::Operation operation;
+  *operation.request.mutable_caller() = DescribeCaller(request);
+  rpc::Rename& rename = *operation.request.mutable_rename();
+  rename.set_dataset_id(check->id.str());
+  rename.set_node_id(to.node.str());
+  rename.set_name(new_name);
+  operation.settled = [this, id = check->id, new_place](const DatasetId&) {
+    const auto dataset = view_.Find(new_place.node, new_place.name);
+    return dataset && dataset->id == id;
+  };
+  operation.done = [this, id = check->id, old_place, new_place](Request answered,
+                                                                const absl::StatusOr<DatasetId>& outcome) {
+    if (outcome.ok()) {
+      nodes_.Moved(id, old_place, new_place);
+    } else {
+      refusals_.Answered({id, old_place.name}, outcome.status());
+    }
+    answered.Error(StatusErrno(outcome.status()));
+  };
+  operations_.Submit(std::move(request), std::move(operation));
+}
+
+}  // namespace flocker

@@ -1,0 +1,218 @@
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/catalog/inode_numbers.h"
+#include "engine/model/dataset.h"
+#include "fusefs/tree.h"
+
+namespace flocker {
+namespace {
+
+constexpr uint64_t kTreeInode = 1;
+
+// Asked once: a name service may be slow, and the threads that receive requests must not wait for it.
+std::optional<gid_t> FlockerGroup() {
+  std::array<char, 16384> room{};
+  group entry{};
+  group* found = nullptr;
+  if (getgrnam_r("flocker", &entry, room.data(), room.size(), &found) != 0 || found == nullptr) return std::nullopt;
+  return found->gr_gid;
+}
+
+struct stat Directory(uint64_t inode, mode_t mode, gid_t group) {
+  struct stat attributes {};
+  attributes.st_ino = inode;
+  attributes.st_mode = S_IFDIR | mode;
+  attributes.st_nlink = 2;
+  attributes.st_gid = group;
+  attributes.st_blksize = 4096;
+  return attributes;
+}
+
+struct stat Symlink(uint64_t inode, size_t length) {
+  struct stat attributes {};
+  attributes.st_ino = inode;
+  attributes.st_mode = S_IFLNK | 0777;
+  attributes.st_nlink = 1;
+  attributes.st_size = static_cast<off_t>(length);
+  return attributes;
+}
+
+std::string UuidTarget(const View& view, const CatalogDataset& dataset) {
+  if (dataset.serial != 0 && view.IsHere(dataset)) return view.MountPath(dataset);
+  return absl::StrCat(view.NodeName(dataset.node), "/", dataset.name);
+}
+
+}  // namespace
+
+Tree::Tree(const View& view, NodeTable& nodes, Datasets& datasets, Operations& operations, Refusals& refusals,
+           std::function<bool()> control_reached)
+    : view_(view),
+      nodes_(nodes),
+      datasets_(datasets),
+      operations_(operations),
+      refusals_(refusals),
+      control_reached_(std::move(control_reached)),
+      group_(FlockerGroup()) {}
+
+std::optional<struct stat> Tree::Shown(const Node& node) {
+  switch (node.kind) {
+    case NodeKind::kTree:
+      return Directory(kTreeInode, 0755, 0);
+    case NodeKind::kNodeDirectory:
+      if (!view_.FindNode(node.node)) return std::nullopt;
+      return Directory(NodeInode(node.node), 0775, group_.value_or(0));
+    case NodeKind::kSelf:
+      return Symlink(TreeInode("self"), view_.own_name().size());
+    case NodeKind::kUuidLink: {
+      const auto dataset = view_.Find(node.dataset);
+      if (!dataset || dataset->node.empty()) return std::nullopt;
+      return Symlink(TreeInode(absl::StrCat("link ", node.dataset.str())), UuidTarget(view_, *dataset).size());
+    }
+    case NodeKind::kDataset: {
+      const auto dataset = view_.Find(node.dataset);
+      if (!dataset || dataset->node.empty()) return std::nullopt;
+      return datasets_.RootAttributes(*dataset);
+    }
+    case NodeKind::kFile:
+      break;
+  }
+  return std::nullopt;
+}
+
+void Tree::ReplyEntry(Request request, const std::shared_ptr<const Node>& node, const struct stat& attributes) {
+  // No timeouts: another machine may change any of this, and every look must find the present.
+  fuse_entry_param entry{};
+  entry.ino = node->id;
+  entry.attr = attributes;
+  if (!request.Entry(entry)) nodes_.Forget(node->id, 1);
+}
+
+void Tree::Lookup(Request request, const Node& parent, const std::string& name) {
+  std::shared_ptr<const Node> found;
+  if (parent.kind == NodeKind::kNodeDirectory) {
+    const auto dataset = view_.Find(parent.node, name);
+    if (dataset) found = nodes_.Dataset(dataset->id, {parent.node, name});
+  } else if (name == "self") {
+    found = nodes_.Self();
+  } else if (const auto node = view_.FindNode(name)) {
+    found = nodes_.NodeDirectory(node->id);
+  } else if (const auto id = DatasetId::Parse(name); id && view_.Find(*id)) {
+    found = nodes_.UuidLink(*id);
+  }
+  if (found == nullptr) return request.Error(ENOENT);
+  const auto attributes = Shown(*found);
+  if (!attributes) {
+    nodes_.Forget(found->id, 1);
+    return request.Error(ENOENT);
+  }
+  ReplyEntry(std::move(request), found, *attributes);
+}
+
+void Tree::Attributes(Request request, const Node& node) {
+  const auto attributes = Shown(node);
+  attributes ? request.Attributes(*attributes) : request.Error(ESTALE);
+}
+
+void Tree::ReadLink(Request request, const Node& node) {
+  if (node.kind == NodeKind::kSelf) return request.Link(view_.own_name());
+  if (node.kind != NodeKind::kUuidLink) return request.Error(EINVAL);
+  const auto dataset = view_.Find(node.dataset);
+  dataset ? request.Link(UuidTarget(view_, *dataset)) : request.Error(ESTALE);
+}
+
+void Tree::Access(Request request, const Node& node, int mask) {
+  const bool denied =
+      (mask & W_OK) != 0 && node.kind != NodeKind::kSelf && node.kind != NodeKind::kUuidLink && !MayChange(request);
+  request.Error(denied ? EACCES : 0);
+}
+
+std::vector<Tree::Listed> Tree::List(const Node& directory) {
+  std::vector<Listed> listing;
+  const auto add = [&](std::string name, const struct stat& shown) { listing.push_back({std::move(name), shown}); };
+  add(".", Shown(directory).value_or(Directory(kTreeInode, 0, 0)));
+  add("..", Directory(kTreeInode, 0, 0));
+  if (directory.kind == NodeKind::kTree) {
+    add("self", Symlink(TreeInode("self"), 0));
+    for (const CatalogNode& node : view_.Nodes()) add(node.name, Directory(NodeInode(node.id), 0, 0));
+  } else {
+    for (const CatalogDataset& dataset : view_.List(directory.node)) {
+      const bool mounted = dataset.serial != 0 && view_.IsHere(dataset);
+      add(dataset.name, Directory(mounted ? FileInode(dataset.serial, kExt4RootInode) : RootInode(dataset.id), 0, 0));
+    }
+  }
+  return listing;
+}
+
+void Tree::OpenDirectory(Request request, const Node& node) {
+  auto listing = std::make_shared<const std::vector<Listed>>(List(node));
+  fuse_file_info info{};
+  {
+    MutexLock lock(mutex_);
+    info.fh = next_listing_++;
+    listings_.emplace(info.fh, std::move(listing));
+  }
+  if (request.Opened(info)) return;
+  MutexLock lock(mutex_);
+  listings_.erase(info.fh);
+}
+
+void Tree::ReadDirectory(Request request, uint64_t listing, size_t size, off_t offset) {
+  std::shared_ptr<const std::vector<Listed>> shown;
+  {
+    MutexLock lock(mutex_);
+    const auto found = listings_.find(listing);
+    if (found != listings_.end()) shown = found->second;
+  }
+  if (shown == nullptr || offset < 0) return request.Error(EBADF);
+  std::vector<char> entries(size);
+  size_t used = 0;
+  for (size_t at = static_cast<size_t>(offset); at < shown->size(); ++at) {
+    const Listed& one = (*shown)[at];
+    const size_t needed = fuse_add_direntry(request.raw(), entries.data() + used, size - used, one.name.c_str(),
+                                            &one.shown, static_cast<off_t>(at + 1));
+    if (needed > size - used) break;
+    used += needed;
+  }
+  request.Bytes({entries.data(), used});
+}
+
+void Tree::ReleaseDirectory(Request request, uint64_t listing) {
+  {
+    MutexLock lock(mutex_);
+    listings_.erase(listing);
+  }
+  request.Error(0);
+}
+
+void Tree::GetXattr(Request request, const Node& node, const std::string& name, size_t room) {
+  const auto dataset = view_.Find(node.dataset);
+  if (!dataset) return request.Error(ESTALE);
+  if (name == "flocker.id") return request.Attribute(dataset->id.str(), room);
+  if (name == "flocker.node") return request.Attribute(view_.NodeName(dataset->node), room);
+  if (name == "flocker.state") return request.Attribute(PhaseName(dataset->phase), room);
+  if (name == "flocker.holders" && dataset->serial != 0 && view_.IsHere(*dataset)) {
+    return operations_.AskHolders(std::move(request), dataset->id, room);
+  }
+  request.Error(ENODATA);
+}
+
+void Tree::Statfs(Request request, const Node& node) {
+  struct statvfs space {};
+  space.f_bsize = space.f_frsize = 4096;
+  space.f_namemax = 255;
+  if (node.InsideDataset()) {
+    const auto dataset = view_.Find(node.dataset);
+    if (dataset) space.f_blocks = dataset->size / space.f_frsize;
+  }
+  request.Statfs(space);
+}
+
+}  // namespace flocker

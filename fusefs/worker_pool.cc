@@ -1,0 +1,96 @@
+#include "fusefs/worker_pool.h"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "fusefs/credentials.h"
+
+namespace flocker {
+
+void WorkerThreads::Add() {
+  MutexLock lock(mutex_);
+  ++count_;
+}
+
+void WorkerThreads::Remove() {
+  MutexLock lock(mutex_);
+  --count_;
+  changed_.NotifyAll();
+}
+
+bool WorkerThreads::WaitUntilNone(absl::Duration timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(timeout);
+  MutexLock lock(mutex_);
+  while (count_ > 0) {
+    if (!changed_.WaitUntil(lock, deadline)) return count_ == 0;
+  }
+  return true;
+}
+
+WorkerPool::WorkerPool(WorkerThreads& threads, size_t max, absl::Duration idle)
+    : state_(std::make_shared<State>(threads, max, idle)) {}
+
+WorkerPool::~WorkerPool() {
+  MutexLock lock(state_->mutex);
+  state_->closing = true;
+  state_->changed.NotifyAll();
+}
+
+void WorkerPool::Submit(Task task) {
+  Task undone;  // destroyed after the lock is gone: what it owns may answer somebody
+  {
+    MutexLock lock(state_->mutex);
+    state_->queue.push_back(std::move(task));
+    state_->changed.NotifyOne();
+    if (state_->waiting >= state_->queue.size() || state_->running == state_->max) return;
+    state_->threads.Add();
+    try {
+      std::thread([state = state_] { Run(state); }).detach();
+      ++state_->running;
+    } catch (const std::system_error& error) {
+      state_->threads.Remove();
+      spdlog::error("cannot start a worker thread: {}; raise the limit of threads", error.what());
+      if (state_->running == 0) {
+        undone = std::move(state_->queue.back());
+        state_->queue.pop_back();
+      }
+    }
+  }
+}
+
+bool WorkerPool::Next(State& state, Task& task) {
+  MutexLock lock(state.mutex);
+  const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(state.idle);
+  ++state.waiting;
+  while (state.queue.empty() && !state.closing && state.changed.WaitUntil(lock, deadline)) {
+  }
+  --state.waiting;
+  if (state.queue.empty()) {
+    --state.running;
+    return false;
+  }
+  task = std::move(state.queue.front());
+  state.queue.pop_front();
+  return true;
+}
+
+void WorkerPool::Run(const std::shared_ptr<State>& state) {
+  WorkerThreads& threads = state->threads;
+  if (const absl::Status prepared = PrepareThread(); !prepared.ok()) {
+    // Without a umask of its own a thread would spoil everybody's: files with wrong modes are worse than an end.
+    spdlog::critical("{}", std::string(prepared.message()));
+    std::abort();
+  }
+  Task task;
+  while (Next(*state, task)) {
+    task();
+    task = nullptr;
+  }
+  threads.Remove();
+}
+
+}  // namespace flocker
