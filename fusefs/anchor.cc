@@ -20,8 +20,8 @@ struct HandleRoom {
 
 }  // namespace
 
-Anchor::Anchor(const Attachment& attachment, const Node& node) {
-  if (node.kind == NodeKind::kDataset) {
+Anchor::Anchor(const Attachment& attachment, const Inode& node) {
+  if (node.kind == InodeKind::kDataset) {
     fd_ = attachment.mount();
     return;
   }

@@ -38,7 +38,10 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   class Use {
    public:
     Use(Use&& other) noexcept = default;
-    Use& operator=(Use&& other) = delete;
+    Use& operator=(Use&& other) noexcept {
+      Use(std::move(other)).attachment_.swap(attachment_);
+      return *this;
+    }
     ~Use() {
       if (attachment_) attachment_->Leave();
     }

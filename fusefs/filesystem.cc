@@ -21,7 +21,7 @@ bool IsDots(const std::string& name) { return name == "." || name == ".."; }
 
 Filesystem::Filesystem(const Options& options)
     : view_(options.node_name),
-      passthrough_(nodes_, files_),
+      passthrough_(inodes_, files_),
       refusals_([this](const rpc::Refusal& refusal) {
         rpc::TreeUp message;
         *message.mutable_refusal() = refusal;
@@ -30,7 +30,7 @@ Filesystem::Filesystem(const Options& options)
       operations_(
           options.operations, [this](rpc::TreeUp message) { return Send(std::move(message)); }, deadlines_),
       datasets_(options.datasets, view_, refusals_, deadlines_, threads_),
-      tree_(view_, nodes_, datasets_, operations_, refusals_, [this] { return ControlReached(); }) {}
+      tree_(view_, inodes_, datasets_, operations_, refusals_, [this] { return ControlReached(); }) {}
 
 Filesystem::~Filesystem() = default;
 
@@ -42,14 +42,14 @@ bool Filesystem::Shutdown(absl::Duration patience) {
   return threads_.WaitUntilNone(patience);
 }
 
-void Filesystem::Inside(Request request, const NodePtr& node, Datasets::Work work) {
+void Filesystem::Inside(Request request, const InodePtr& node, Datasets::Work work) {
   std::optional<uint32_t> serial;
-  if (node->kind == NodeKind::kFile) serial = node->serial;
+  if (node->kind == InodeKind::kFile) serial = node->serial;
   datasets_.Enter(std::move(request), {node->dataset, serial, std::move(work)});
 }
 
 void Filesystem::Lookup(Request request, uint64_t parent, const std::string& name) {
-  const NodePtr node = nodes_.Find(parent);
+  const InodePtr node = inodes_.Find(parent);
   if (node == nullptr || IsDots(name)) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.Lookup(std::move(request), *node, name);
   Inside(std::move(request), node, [this, node, name](Request inside, Attachment::Use in) {
@@ -58,17 +58,17 @@ void Filesystem::Lookup(Request request, uint64_t parent, const std::string& nam
 }
 
 void Filesystem::GetAttributes(Request request, uint64_t id) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   // A dataset's own directory is listed by `ls -l` one level up, which must never wait.
-  if (node->kind != NodeKind::kFile) return tree_.Attributes(std::move(request), *node);
+  if (node->kind != InodeKind::kFile) return tree_.Attributes(std::move(request), *node);
   Inside(std::move(request), node,
          [this, node](Request inside, Attachment::Use in) { passthrough_.Attributes(std::move(inside), in, *node); });
 }
 
 void Filesystem::SetAttributes(Request request, uint64_t id, const struct stat& to, int which,
                                std::optional<uint64_t> handle) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Error(EPERM);
   if (handle) {
@@ -82,7 +82,7 @@ void Filesystem::SetAttributes(Request request, uint64_t id, const struct stat& 
 }
 
 void Filesystem::ReadLink(Request request, uint64_t id) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.ReadLink(std::move(request), *node);
   Inside(std::move(request), node,
@@ -90,7 +90,7 @@ void Filesystem::ReadLink(Request request, uint64_t id) {
 }
 
 void Filesystem::MakeNode(Request request, uint64_t parent, const std::string& name, mode_t mode, dev_t device) {
-  const NodePtr node = nodes_.Find(parent);
+  const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Error(EPERM);
   Inside(std::move(request), node, [this, node, name, mode, device](Request inside, Attachment::Use in) {
@@ -99,7 +99,7 @@ void Filesystem::MakeNode(Request request, uint64_t parent, const std::string& n
 }
 
 void Filesystem::MakeDirectory(Request request, uint64_t parent, const std::string& name, mode_t mode) {
-  const NodePtr node = nodes_.Find(parent);
+  const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.Make(std::move(request), *node, name, mode);
   Inside(std::move(request), node, [this, node, name, mode](Request inside, Attachment::Use in) {
@@ -108,7 +108,7 @@ void Filesystem::MakeDirectory(Request request, uint64_t parent, const std::stri
 }
 
 void Filesystem::MakeSymlink(Request request, uint64_t parent, const std::string& name, const std::string& target) {
-  const NodePtr node = nodes_.Find(parent);
+  const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Error(EPERM);
   Inside(std::move(request), node, [this, node, name, target](Request inside, Attachment::Use in) {
@@ -117,19 +117,19 @@ void Filesystem::MakeSymlink(Request request, uint64_t parent, const std::string
 }
 
 void Filesystem::Link(Request request, uint64_t id, uint64_t parent, const std::string& name) {
-  const NodePtr node = nodes_.Find(id);
-  const NodePtr directory = nodes_.Find(parent);
+  const InodePtr node = inodes_.Find(id);
+  const InodePtr directory = inodes_.Find(parent);
   if (node == nullptr || directory == nullptr) return request.Error(ESTALE);
-  if (!directory->InsideDataset() || node->kind != NodeKind::kFile) return request.Error(EPERM);
+  if (!directory->InsideDataset() || node->kind != InodeKind::kFile) return request.Error(EPERM);
   if (node->dataset != directory->dataset) return request.Error(EXDEV);
-  if (directory->kind == NodeKind::kFile && directory->serial != node->serial) return request.Error(ESTALE);
+  if (directory->kind == InodeKind::kFile && directory->serial != node->serial) return request.Error(ESTALE);
   Inside(std::move(request), node, [this, node, directory, name](Request inside, Attachment::Use in) {
     passthrough_.Link(std::move(inside), in, *node, *directory, name);
   });
 }
 
 void Filesystem::Unlink(Request request, uint64_t parent, const std::string& name) {
-  const NodePtr node = nodes_.Find(parent);
+  const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Error(EPERM);
   Inside(std::move(request), node, [this, node, name](Request inside, Attachment::Use in) {
@@ -138,7 +138,7 @@ void Filesystem::Unlink(Request request, uint64_t parent, const std::string& nam
 }
 
 void Filesystem::RemoveDirectory(Request request, uint64_t parent, const std::string& name) {
-  const NodePtr node = nodes_.Find(parent);
+  const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.Remove(std::move(request), *node, name);
   Inside(std::move(request), node, [this, node, name](Request inside, Attachment::Use in) {
@@ -148,20 +148,20 @@ void Filesystem::RemoveDirectory(Request request, uint64_t parent, const std::st
 
 void Filesystem::Rename(Request request, uint64_t from, const std::string& name, uint64_t to,
                         const std::string& new_name, unsigned flags) {
-  const NodePtr old_parent = nodes_.Find(from);
-  const NodePtr new_parent = nodes_.Find(to);
+  const InodePtr old_parent = inodes_.Find(from);
+  const InodePtr new_parent = inodes_.Find(to);
   if (old_parent == nullptr || new_parent == nullptr) return request.Error(ESTALE);
   if (!old_parent->InsideDataset() && !new_parent->InsideDataset()) {
     return tree_.Rename(std::move(request), *old_parent, name, *new_parent, new_name, flags);
   }
-  if (old_parent->kind == NodeKind::kTree || new_parent->kind == NodeKind::kTree) return request.Error(EPERM);
+  if (old_parent->kind == InodeKind::kTree || new_parent->kind == InodeKind::kTree) return request.Error(EPERM);
   // Files between datasets, and between a dataset's content and the level of datasets: mv copies.
   if (!old_parent->InsideDataset() || !new_parent->InsideDataset() || old_parent->dataset != new_parent->dataset) {
     return request.Error(EXDEV);
   }
-  const bool both_files = old_parent->kind == NodeKind::kFile && new_parent->kind == NodeKind::kFile;
+  const bool both_files = old_parent->kind == InodeKind::kFile && new_parent->kind == InodeKind::kFile;
   if (both_files && old_parent->serial != new_parent->serial) return request.Error(ESTALE);
-  const NodePtr& serial_of = old_parent->kind == NodeKind::kFile ? old_parent : new_parent;
+  const InodePtr& serial_of = old_parent->kind == InodeKind::kFile ? old_parent : new_parent;
   Inside(std::move(request), serial_of,
          [this, old_parent, name, new_parent, new_name, flags](Request inside, Attachment::Use in) {
            passthrough_.Rename(std::move(inside), in, *old_parent, name, *new_parent, new_name, flags);
@@ -169,7 +169,7 @@ void Filesystem::Rename(Request request, uint64_t from, const std::string& name,
 }
 
 void Filesystem::Access(Request request, uint64_t id, int mask) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.Access(std::move(request), *node, mask);
   Inside(std::move(request), node, [this, node, mask](Request inside, Attachment::Use in) {
@@ -178,7 +178,7 @@ void Filesystem::Access(Request request, uint64_t id, int mask) {
 }
 
 void Filesystem::Statfs(Request request, uint64_t id) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   const auto dataset = node->InsideDataset() ? view_.Find(node->dataset) : std::nullopt;
   // ext4 answers from its counters in memory, so this may be done here, where nothing may wait.
@@ -192,17 +192,17 @@ void Filesystem::Statfs(Request request, uint64_t id) {
 }
 
 void Filesystem::GetXattr(Request request, uint64_t id, const std::string& name, size_t room) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Error(ENODATA);
   if (absl::StartsWith(name, kOurXattrs)) {
-    return node->kind == NodeKind::kDataset ? tree_.GetXattr(std::move(request), *node, name, room)
-                                            : request.Error(ENODATA);
+    return node->kind == InodeKind::kDataset ? tree_.GetXattr(std::move(request), *node, name, room)
+                                             : request.Error(ENODATA);
   }
   auto work = [this, node, name, room](Request inside, Attachment::Use in) {
     passthrough_.GetXattr(std::move(inside), in, *node, name, room);
   };
-  if (node->kind == NodeKind::kFile) return Inside(std::move(request), node, std::move(work));
+  if (node->kind == InodeKind::kFile) return Inside(std::move(request), node, std::move(work));
   // `ls -l` asks for a dataset's ACL, and must not wait for an attach.
   const auto dataset = view_.Find(node->dataset);
   auto use = dataset ? datasets_.TryEnter(*dataset) : std::nullopt;
@@ -214,13 +214,13 @@ void Filesystem::GetXattr(Request request, uint64_t id, const std::string& name,
 }
 
 void Filesystem::ListXattr(Request request, uint64_t id, size_t room) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Attribute({}, room);
   auto work = [this, node, room](Request inside, Attachment::Use in) {
     passthrough_.ListXattr(std::move(inside), in, *node, room);
   };
-  if (node->kind == NodeKind::kFile) return Inside(std::move(request), node, std::move(work));
+  if (node->kind == InodeKind::kFile) return Inside(std::move(request), node, std::move(work));
   const auto dataset = view_.Find(node->dataset);
   auto use = dataset ? datasets_.TryEnter(*dataset) : std::nullopt;
   if (!use) return request.Attribute({}, room);
@@ -231,7 +231,7 @@ void Filesystem::ListXattr(Request request, uint64_t id, size_t room) {
 }
 
 void Filesystem::SetXattr(Request request, uint64_t id, const std::string& name, const std::string& value, int flags) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset() || absl::StartsWith(name, kOurXattrs)) return request.Error(EPERM);
   Inside(std::move(request), node, [this, node, name, value, flags](Request inside, Attachment::Use in) {
@@ -240,7 +240,7 @@ void Filesystem::SetXattr(Request request, uint64_t id, const std::string& name,
 }
 
 void Filesystem::RemoveXattr(Request request, uint64_t id, const std::string& name) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset() || absl::StartsWith(name, kOurXattrs)) return request.Error(EPERM);
   Inside(std::move(request), node, [this, node, name](Request inside, Attachment::Use in) {

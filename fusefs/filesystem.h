@@ -11,8 +11,8 @@
 #include "fusefs/agent_link.h"
 #include "fusefs/datasets.h"
 #include "fusefs/deadlines.h"
+#include "fusefs/inode_table.h"
 #include "fusefs/interrupt.h"
-#include "fusefs/node_table.h"
 #include "fusefs/open_files.h"
 #include "fusefs/operations.h"
 #include "fusefs/passthrough.h"
@@ -44,9 +44,9 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   // is over. False when threads are stuck in a device after `patience`.
   bool Shutdown(absl::Duration patience);
 
-  // One method per request of the kernel's; fuse_lowlevel.h says what each means. Node numbers and handles are the
+  // One method per request of the kernel's; fuse_lowlevel.h says what each means. Inode ids and handles are the
   // kernel's. filesystem.cc:
-  void Forget(uint64_t node, uint64_t lookups) { nodes_.Forget(node, lookups); }
+  void Forget(uint64_t node, uint64_t lookups) { inodes_.Forget(node, lookups); }
   void Lookup(Request request, uint64_t parent, const std::string& name);
   void GetAttributes(Request request, uint64_t node);
   void SetAttributes(Request request, uint64_t node, const struct stat& to, int which, std::optional<uint64_t> handle);
@@ -88,9 +88,9 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   void OnBroken() override;
 
  private:
-  using NodePtr = std::shared_ptr<const Node>;
+  using InodePtr = std::shared_ptr<const Inode>;
   // Runs `work(Request, Attachment::Use)` inside the dataset of `node` when that can be.
-  void Inside(Request request, const NodePtr& node, Datasets::Work work);
+  void Inside(Request request, const InodePtr& node, Datasets::Work work);
   // Runs `work(Request, OpenFile&)` on a worker; ESTALE for a handle of an attachment that was let go.
   using FileWork = absl::AnyInvocable<void(Request, OpenFile&)>;
   void WithFile(Request request, uint64_t handle, FileWork work);
@@ -107,7 +107,7 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   WorkerThreads threads_;
   Deadlines deadlines_;
   View view_;
-  NodeTable nodes_;
+  InodeTable inodes_;
   OpenFiles files_;
   Passthrough passthrough_;
   Refusals refusals_;

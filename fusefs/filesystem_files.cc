@@ -21,16 +21,16 @@ void Filesystem::CloseOnWorker(std::shared_ptr<OpenFile> file) {
 }
 
 void Filesystem::Open(Request request, uint64_t id, int flags) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
-  if (node->kind != NodeKind::kFile) return request.Error(EPERM);
+  if (node->kind != InodeKind::kFile) return request.Error(EPERM);
   Inside(std::move(request), node, [this, node, flags](Request inside, Attachment::Use in) {
     passthrough_.Open(std::move(inside), std::move(in), *node, flags);
   });
 }
 
 void Filesystem::Create(Request request, uint64_t parent, const std::string& name, mode_t mode, int flags) {
-  const NodePtr node = nodes_.Find(parent);
+  const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Error(EPERM);
   Inside(std::move(request), node, [this, node, name, mode, flags](Request inside, Attachment::Use in) {
@@ -84,7 +84,7 @@ void Filesystem::Release(Request request, uint64_t handle) {
 }
 
 void Filesystem::OpenDirectory(Request request, uint64_t id) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.OpenDirectory(std::move(request), *node);
   Inside(std::move(request), node, [this, node](Request inside, Attachment::Use in) {
@@ -93,7 +93,7 @@ void Filesystem::OpenDirectory(Request request, uint64_t id) {
 }
 
 void Filesystem::ReadDirectory(Request request, uint64_t id, uint64_t handle, size_t size, off_t offset) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.ReadDirectory(std::move(request), handle, size, offset);
   WithFile(std::move(request), handle, [this, size, offset](Request inside, OpenFile& file) {
@@ -102,7 +102,7 @@ void Filesystem::ReadDirectory(Request request, uint64_t id, uint64_t handle, si
 }
 
 void Filesystem::SyncDirectory(Request request, uint64_t id, uint64_t handle, bool data_only) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Error(0);  // changes of the tree are durable when they return
   WithFile(std::move(request), handle, [this, data_only](Request inside, OpenFile& file) {
@@ -111,7 +111,7 @@ void Filesystem::SyncDirectory(Request request, uint64_t id, uint64_t handle, bo
 }
 
 void Filesystem::ReleaseDirectory(Request request, uint64_t id, uint64_t handle) {
-  const NodePtr node = nodes_.Find(id);
+  const InodePtr node = inodes_.Find(id);
   if (node != nullptr && !node->InsideDataset()) return tree_.ReleaseDirectory(std::move(request), handle);
   Release(std::move(request), handle);
 }

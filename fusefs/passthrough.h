@@ -6,7 +6,7 @@
 #include <string>
 
 #include "fusefs/attachment.h"
-#include "fusefs/node_table.h"
+#include "fusefs/inode_table.h"
 #include "fusefs/open_files.h"
 #include "fusefs/request.h"
 
@@ -16,36 +16,38 @@ namespace flocker {
 // `parent` and `node` are of the attachment that `in` is. Names are single components and never "." or "..".
 class Passthrough {
  public:
-  Passthrough(NodeTable& nodes, OpenFiles& files) : nodes_(nodes), files_(files) {}
+  Passthrough(InodeTable& inodes, OpenFiles& files) : inodes_(inodes), files_(files) {}
 
   using In = const Attachment::Use&;
 
   // passthrough_names.cc
-  void Lookup(Request request, In in, const Node& parent, const std::string& name);
-  void MakeNode(Request request, In in, const Node& parent, const std::string& name, mode_t mode, dev_t device);
-  void MakeDirectory(Request request, In in, const Node& parent, const std::string& name, mode_t mode);
-  void MakeSymlink(Request request, In in, const Node& parent, const std::string& name, const std::string& target);
-  void Link(Request request, In in, const Node& node, const Node& parent, const std::string& name);
-  void Remove(Request request, In in, const Node& parent, const std::string& name, bool directory);
-  void Rename(Request request, In in, const Node& from, const std::string& name, const Node& to,
+  void Lookup(Request request, In in, const Inode& parent, const std::string& name);
+  void MakeNode(Request request, In in, const Inode& parent, const std::string& name, mode_t mode, dev_t device);
+  void MakeDirectory(Request request, In in, const Inode& parent, const std::string& name, mode_t mode);
+  void MakeSymlink(Request request, In in, const Inode& parent, const std::string& name, const std::string& target);
+  void Link(Request request, In in, const Inode& node, const Inode& parent, const std::string& name);
+  void Remove(Request request, In in, const Inode& parent, const std::string& name, bool directory);
+  void Rename(Request request, In in, const Inode& from, const std::string& name, const Inode& to,
               const std::string& new_name, unsigned flags);
 
   // passthrough_attributes.cc
-  void Attributes(Request request, In in, const Node& node);
+  void Attributes(Request request, In in, const Inode& node);
   // `open` is the file of an ftruncate, null otherwise.
-  void SetAttributes(Request request, In in, const Node& node, const struct stat& to, int which, const OpenFile* open);
-  void ReadLink(Request request, In in, const Node& node);
-  void Access(Request request, In in, const Node& node, int mask);
+  void SetAttributes(Request request, In in, const Inode& node, const struct stat& to, int which, const OpenFile* open);
+  void ReadLink(Request request, In in, const Inode& node);
+  void Access(Request request, In in, const Inode& node, int mask);
 
   // passthrough_xattr.cc
-  void GetXattr(Request request, In in, const Node& node, const std::string& name, size_t room);
-  void ListXattr(Request request, In in, const Node& node, size_t room);
-  void SetXattr(Request request, In in, const Node& node, const std::string& name, const std::string& value, int flags);
-  void RemoveXattr(Request request, In in, const Node& node, const std::string& name);
+  void GetXattr(Request request, In in, const Inode& node, const std::string& name, size_t room);
+  void ListXattr(Request request, In in, const Inode& node, size_t room);
+  void SetXattr(Request request, In in, const Inode& node, const std::string& name, const std::string& value,
+                int flags);
+  void RemoveXattr(Request request, In in, const Inode& node, const std::string& name);
 
   // passthrough_files.cc
-  void Open(Request request, Attachment::Use in, const Node& node, int flags);
-  void Create(Request request, Attachment::Use in, const Node& parent, const std::string& name, mode_t mode, int flags);
+  void Open(Request request, Attachment::Use in, const Inode& node, int flags);
+  void Create(Request request, Attachment::Use in, const Inode& parent, const std::string& name, mode_t mode,
+              int flags);
   void Read(Request request, const OpenFile& file, size_t size, off_t offset);
   // `flags` are the open file's present ones, with O_DSYNC or O_SYNC for this write.
   struct Write {
@@ -63,7 +65,7 @@ class Passthrough {
                  size_t size, int flags);
 
   // passthrough_directories.cc
-  void OpenDirectory(Request request, Attachment::Use in, const Node& node);
+  void OpenDirectory(Request request, Attachment::Use in, const Inode& node);
   void ReadDirectory(Request request, OpenFile& file, size_t size, off_t offset);
   void SyncDirectory(Request request, OpenFile& file, bool data_only);
 
@@ -73,10 +75,10 @@ class Passthrough {
   void ReplyEntry(Request request, const fuse_entry_param& entry);
   // Runs `make` in the parent as the caller, then answers the entry of `name`.
   template <class Make>
-  void MakeEntry(Request request, In in, const Node& parent, const std::string& name, Make make);
+  void MakeEntry(Request request, In in, const Inode& parent, const std::string& name, Make make);
   void ReplyOpened(Request request, std::shared_ptr<OpenFile> file, const fuse_entry_param* created);
 
-  NodeTable& nodes_;
+  InodeTable& inodes_;
   OpenFiles& files_;
 };
 

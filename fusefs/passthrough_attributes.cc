@@ -45,7 +45,7 @@ int Apply(const Anchor& anchor, const struct stat& to, int which, const OpenFile
 
 }  // namespace
 
-void Passthrough::Attributes(Request request, In in, const Node& node) {
+void Passthrough::Attributes(Request request, In in, const Inode& node) {
   const Anchor anchor(*in, node);
   struct stat attributes {};
   if (anchor.error() != 0) return request.Error(anchor.error());
@@ -53,7 +53,7 @@ void Passthrough::Attributes(Request request, In in, const Node& node) {
   request.Attributes(in->Shown(attributes));
 }
 
-void Passthrough::SetAttributes(Request request, In in, const Node& node, const struct stat& to, int which,
+void Passthrough::SetAttributes(Request request, In in, const Inode& node, const struct stat& to, int which,
                                 const OpenFile* open) {
   const Anchor anchor(*in, node);
   int error = anchor.error();
@@ -66,7 +66,7 @@ void Passthrough::SetAttributes(Request request, In in, const Node& node, const 
   error == 0 ? request.Attributes(in->Shown(attributes)) : request.Error(error);
 }
 
-void Passthrough::ReadLink(Request request, In in, const Node& node) {
+void Passthrough::ReadLink(Request request, In in, const Inode& node) {
   const Anchor anchor(*in, node);
   if (anchor.error() != 0) return request.Error(anchor.error());
   std::array<char, PATH_MAX> target{};
@@ -75,7 +75,7 @@ void Passthrough::ReadLink(Request request, In in, const Node& node) {
   request.Link(std::string(target.data(), static_cast<size_t>(size)));
 }
 
-void Passthrough::Access(Request request, In in, const Node& node, int mask) {
+void Passthrough::Access(Request request, In in, const Inode& node, int mask) {
   const Anchor anchor(*in, node);
   int error = anchor.error();
   if (error == 0) {

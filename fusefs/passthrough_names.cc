@@ -22,20 +22,20 @@ int Passthrough::Find(const Attachment& attachment, int directory, const std::st
   FileHandle handle;
   if (const int error = MakeHandle(found.get(), &handle); error != 0) return error;
   entry->attr = attachment.Shown(entry->attr);
-  entry->ino = nodes_.File(attachment.dataset(), attachment.serial(), std::move(handle))->id;
+  entry->ino = inodes_.File(attachment.dataset(), attachment.serial(), std::move(handle))->id;
   return 0;
 }
 
 void Passthrough::ReplyEntry(Request request, const fuse_entry_param& entry) {
-  if (!request.Entry(entry)) nodes_.Forget(entry.ino, 1);
+  if (!request.Entry(entry)) inodes_.Forget(entry.ino, 1);
 }
 
-void Passthrough::Lookup(Request request, In in, const Node& parent, const std::string& name) {
+void Passthrough::Lookup(Request request, In in, const Inode& parent, const std::string& name) {
   MakeEntry(std::move(request), in, parent, name, [](int) { return 0; });
 }
 
 template <class Make>
-void Passthrough::MakeEntry(Request request, In in, const Node& parent, const std::string& name, Make make) {
+void Passthrough::MakeEntry(Request request, In in, const Inode& parent, const std::string& name, Make make) {
   const Anchor directory(*in, parent);
   if (directory.error() != 0) return request.Error(directory.error());
   fuse_entry_param entry{};
@@ -49,24 +49,24 @@ void Passthrough::MakeEntry(Request request, In in, const Node& parent, const st
   error == 0 ? ReplyEntry(std::move(request), entry) : request.Error(error);
 }
 
-void Passthrough::MakeNode(Request request, In in, const Node& parent, const std::string& name, mode_t mode,
+void Passthrough::MakeNode(Request request, In in, const Inode& parent, const std::string& name, mode_t mode,
                            dev_t device) {
   MakeEntry(std::move(request), in, parent, name,
             [&](int directory) { return mknodat(directory, name.c_str(), mode, device); });
 }
 
-void Passthrough::MakeDirectory(Request request, In in, const Node& parent, const std::string& name, mode_t mode) {
+void Passthrough::MakeDirectory(Request request, In in, const Inode& parent, const std::string& name, mode_t mode) {
   MakeEntry(std::move(request), in, parent, name,
             [&](int directory) { return mkdirat(directory, name.c_str(), mode); });
 }
 
-void Passthrough::MakeSymlink(Request request, In in, const Node& parent, const std::string& name,
+void Passthrough::MakeSymlink(Request request, In in, const Inode& parent, const std::string& name,
                               const std::string& target) {
   MakeEntry(std::move(request), in, parent, name,
             [&](int directory) { return symlinkat(target.c_str(), directory, name.c_str()); });
 }
 
-void Passthrough::Link(Request request, In in, const Node& node, const Node& parent, const std::string& name) {
+void Passthrough::Link(Request request, In in, const Inode& node, const Inode& parent, const std::string& name) {
   const Anchor file(*in, node);
   if (file.error() != 0) return request.Error(file.error());
   // Not AT_EMPTY_PATH, which wants a capability that the caller's identity has not.
@@ -75,7 +75,7 @@ void Passthrough::Link(Request request, In in, const Node& node, const Node& par
   });
 }
 
-void Passthrough::Remove(Request request, In in, const Node& parent, const std::string& name, bool directory) {
+void Passthrough::Remove(Request request, In in, const Inode& parent, const std::string& name, bool directory) {
   const Anchor anchor(*in, parent);
   int error = anchor.error();
   if (error == 0) {
@@ -86,7 +86,7 @@ void Passthrough::Remove(Request request, In in, const Node& parent, const std::
   request.Error(error);
 }
 
-void Passthrough::Rename(Request request, In in, const Node& from, const std::string& name, const Node& to,
+void Passthrough::Rename(Request request, In in, const Inode& from, const std::string& name, const Inode& to,
                          const std::string& new_name, unsigned flags) {
   const Anchor old_parent(*in, from);
   const Anchor new_parent(*in, to);

@@ -31,7 +31,7 @@ void ReplyValue(Request request, ssize_t result, std::string value, size_t room)
 
 }  // namespace
 
-void Passthrough::GetXattr(Request request, In in, const Node& node, const std::string& name, size_t room) {
+void Passthrough::GetXattr(Request request, In in, const Inode& node, const std::string& name, size_t room) {
   std::string value(room, '\0');
   const Anchor anchor(*in, node);
   const ssize_t result =
@@ -40,7 +40,7 @@ void Passthrough::GetXattr(Request request, In in, const Node& node, const std::
   ReplyValue(std::move(request), result, std::move(value), room);
 }
 
-void Passthrough::ListXattr(Request request, In in, const Node& node, size_t room) {
+void Passthrough::ListXattr(Request request, In in, const Inode& node, size_t room) {
   std::string names(room, '\0');
   const Anchor anchor(*in, node);
   const ssize_t result =
@@ -49,7 +49,7 @@ void Passthrough::ListXattr(Request request, In in, const Node& node, size_t roo
   ReplyValue(std::move(request), result, std::move(names), room);
 }
 
-void Passthrough::SetXattr(Request request, In in, const Node& node, const std::string& name, const std::string& value,
+void Passthrough::SetXattr(Request request, In in, const Inode& node, const std::string& name, const std::string& value,
                            int flags) {
   const Anchor anchor(*in, node);
   const ssize_t result = AsCaller(request, anchor, [&](const char* path) {
@@ -58,7 +58,7 @@ void Passthrough::SetXattr(Request request, In in, const Node& node, const std::
   request.Error(static_cast<int>(-result));
 }
 
-void Passthrough::RemoveXattr(Request request, In in, const Node& node, const std::string& name) {
+void Passthrough::RemoveXattr(Request request, In in, const Inode& node, const std::string& name) {
   const Anchor anchor(*in, node);
   const ssize_t result = AsCaller(request, anchor, [&](const char* path) { return removexattr(path, name.c_str()); });
   request.Error(static_cast<int>(-result));

@@ -17,7 +17,7 @@
 #include "engine/base/mutex.h"
 #include "engine/catalog/catalog.h"
 #include "fusefs/datasets.h"
-#include "fusefs/node_table.h"
+#include "fusefs/inode_table.h"
 #include "fusefs/operations.h"
 #include "fusefs/refusals.h"
 #include "fusefs/request.h"
@@ -30,26 +30,26 @@ namespace flocker {
 class Tree {
  public:
   // `control_reached`: may anything be changed at all?
-  Tree(const View& view, NodeTable& nodes, Datasets& datasets, Operations& operations, Refusals& refusals,
+  Tree(const View& view, InodeTable& inodes, Datasets& datasets, Operations& operations, Refusals& refusals,
        std::function<bool()> control_reached);
 
   // tree_levels.cc: what there is. Nodes are of every kind but kFile; `parent` is the tree or a node directory.
-  void Lookup(Request request, const Node& parent, const std::string& name);
-  void Attributes(Request request, const Node& node);
-  void ReadLink(Request request, const Node& node);
-  void Access(Request request, const Node& node, int mask);
-  void OpenDirectory(Request request, const Node& node);
+  void Lookup(Request request, const Inode& parent, const std::string& name);
+  void Attributes(Request request, const Inode& node);
+  void ReadLink(Request request, const Inode& node);
+  void Access(Request request, const Inode& node, int mask);
+  void OpenDirectory(Request request, const Inode& node);
   void ReadDirectory(Request request, uint64_t listing, size_t size, off_t offset);
   void ReleaseDirectory(Request request, uint64_t listing);
   // `flocker.*` of a dataset's directory.
-  void GetXattr(Request request, const Node& node, const std::string& name, size_t room);
+  void GetXattr(Request request, const Inode& node, const std::string& name, size_t room);
   // Of a dataset or anything inside one that is not mounted here; of the tree.
-  void Statfs(Request request, const Node& node);
+  void Statfs(Request request, const Inode& node);
 
   // tree_changes.cc: mkdir, rename and rmdir between the tree's levels.
-  void Make(Request request, const Node& parent, const std::string& name, mode_t mode);
-  void Remove(Request request, const Node& parent, const std::string& name);
-  void Rename(Request request, const Node& from, const std::string& name, const Node& to, const std::string& new_name,
+  void Make(Request request, const Inode& parent, const std::string& name, mode_t mode);
+  void Remove(Request request, const Inode& parent, const std::string& name);
+  void Rename(Request request, const Inode& from, const std::string& name, const Inode& to, const std::string& new_name,
               unsigned flags);
 
  private:
@@ -57,22 +57,23 @@ class Tree {
     std::string name;
     struct stat shown {};  // number and type only
   };
-  std::optional<struct stat> Shown(const Node& node);
-  std::vector<Listed> List(const Node& directory);
-  void ReplyEntry(Request request, const std::shared_ptr<const Node>& node, const struct stat& attributes);
+  std::optional<struct stat> Shown(const Inode& node);
+  std::vector<Listed> List(const Inode& directory);
+  void ReplyEntry(Request request, const std::shared_ptr<const Inode>& node, const struct stat& attributes);
 
   bool MayChange(const Request& request) const;
   // What can be refused without asking control.
-  absl::Status CheckMake(const Request& request, const Node& parent, const std::string& name) const;
-  absl::StatusOr<CatalogDataset> CheckRemove(const Request& request, const Node& parent, const std::string& name) const;
-  absl::StatusOr<CatalogDataset> CheckRename(const Request& request, const Node& from, const std::string& name,
-                                             const Node& to, const std::string& new_name, unsigned flags) const;
+  absl::Status CheckMake(const Request& request, const Inode& parent, const std::string& name) const;
+  absl::StatusOr<CatalogDataset> CheckRemove(const Request& request, const Inode& parent,
+                                             const std::string& name) const;
+  absl::StatusOr<CatalogDataset> CheckRename(const Request& request, const Inode& from, const std::string& name,
+                                             const Inode& to, const std::string& new_name, unsigned flags) const;
   absl::Status CheckCaller(const Request& request) const;
   absl::Status CheckReach() const;
   absl::Status CheckConnected(const NodeId& node) const;
 
   const View& view_;
-  NodeTable& nodes_;
+  InodeTable& inodes_;
   Datasets& datasets_;
   Operations& operations_;
   Refusals& refusals_;

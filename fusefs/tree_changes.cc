@@ -40,8 +40,8 @@ absl::Status Tree::CheckConnected(const NodeId& node) const {
   return Refuse(Cause::kNodeDown, absl::StrCat(view_.NodeName(node), " is not connected; start its agent"));
 }
 
-absl::Status Tree::CheckMake(const Request& request, const Node& parent, const std::string& name) const {
-  if (parent.kind != NodeKind::kNodeDirectory) {
+absl::Status Tree::CheckMake(const Request& request, const Inode& parent, const std::string& name) const {
+  if (parent.kind != InodeKind::kNodeDirectory) {
     return Refuse(Cause::kForbidden, "directories are made in a node's directory only");
   }
   RETURN_IF_ERROR(CheckCaller(request));
@@ -50,7 +50,7 @@ absl::Status Tree::CheckMake(const Request& request, const Node& parent, const s
   return CheckConnected(parent.node);
 }
 
-void Tree::Make(Request request, const Node& parent, const std::string& name, mode_t mode) {
+void Tree::Make(Request request, const Inode& parent, const std::string& name, mode_t mode) {
   if (const absl::Status check = CheckMake(request, parent, name); !check.ok()) {
     refusals_.Here({{}, name}, check);
     return request.Error(StatusErrno(check));
@@ -79,15 +79,15 @@ void Tree::Make(Request request, const Node& parent, const std::string& name, mo
     spdlog::info("made {}/{} {}", view_.NodeName(made.node), made.name, outcome->str());
     made.id = *outcome;
     const auto shown = view_.Find(*outcome);
-    ReplyEntry(std::move(answered), nodes_.Dataset(*outcome, {made.node, made.name}),
+    ReplyEntry(std::move(answered), inodes_.Dataset(*outcome, {made.node, made.name}),
                datasets_.RootAttributes(shown ? *shown : made));
   };
   operations_.Submit(std::move(request), std::move(operation));
 }
 
-absl::StatusOr<CatalogDataset> Tree::CheckRemove(const Request& request, const Node& parent,
+absl::StatusOr<CatalogDataset> Tree::CheckRemove(const Request& request, const Inode& parent,
                                                  const std::string& name) const {
-  if (parent.kind != NodeKind::kNodeDirectory) return Refuse(Cause::kForbidden, "nodes are not removed here");
+  if (parent.kind != InodeKind::kNodeDirectory) return Refuse(Cause::kForbidden, "nodes are not removed here");
   RETURN_IF_ERROR(CheckCaller(request));
   const auto dataset = view_.Find(parent.node, name);
   if (!dataset) return Refuse(Cause::kNotFound, "there is no such dataset");
@@ -95,7 +95,7 @@ absl::StatusOr<CatalogDataset> Tree::CheckRemove(const Request& request, const N
   return *dataset;
 }
 
-void Tree::Remove(Request request, const Node& parent, const std::string& name) {
+void Tree::Remove(Request request, const Inode& parent, const std::string& name) {
   const auto check = CheckRemove(request, parent, name);
   if (!check.ok()) {
     refusals_.Here({{}, name}, check.status());
@@ -115,9 +115,9 @@ void Tree::Remove(Request request, const Node& parent, const std::string& name) 
   operations_.Submit(std::move(request), std::move(operation));
 }
 
-absl::StatusOr<CatalogDataset> Tree::CheckRename(const Request& request, const Node& from, const std::string& name,
-                                                 const Node& to, const std::string& new_name, unsigned flags) const {
-  if (from.kind != NodeKind::kNodeDirectory || to.kind != NodeKind::kNodeDirectory) {
+absl::StatusOr<CatalogDataset> Tree::CheckRename(const Request& request, const Inode& from, const std::string& name,
+                                                 const Inode& to, const std::string& new_name, unsigned flags) const {
+  if (from.kind != InodeKind::kNodeDirectory || to.kind != InodeKind::kNodeDirectory) {
     return Refuse(Cause::kForbidden, "datasets live in node directories, and those stay");
   }
   RETURN_IF_ERROR(CheckCaller(request));
@@ -136,7 +136,7 @@ absl::StatusOr<CatalogDataset> Tree::CheckRename(const Request& request, const N
   return *dataset;
 }
 
-void Tree::Rename(Request request, const Node& from, const std::string& name, const Node& to,
+void Tree::Rename(Request request, const Inode& from, const std::string& name, const Inode& to,
                   const std::string& new_name, unsigned flags) {
   const auto check = CheckRename(request, from, name, to, new_name, flags);
   if (!check.ok()) {
@@ -158,7 +158,7 @@ void Tree::Rename(Request request, const Node& from, const std::string& name, co
   operation.done = [this, id = check->id, old_place, new_place](Request answered,
                                                                 const absl::StatusOr<DatasetId>& outcome) {
     if (outcome.ok()) {
-      nodes_.Moved(id, old_place, new_place);
+      inodes_.Moved(id, old_place, new_place);
     } else {
       refusals_.Answered({id, old_place.name}, outcome.status());
     }

@@ -52,94 +52,94 @@ std::string UuidTarget(const View& view, const CatalogDataset& dataset) {
 
 }  // namespace
 
-Tree::Tree(const View& view, NodeTable& nodes, Datasets& datasets, Operations& operations, Refusals& refusals,
+Tree::Tree(const View& view, InodeTable& inodes, Datasets& datasets, Operations& operations, Refusals& refusals,
            std::function<bool()> control_reached)
     : view_(view),
-      nodes_(nodes),
+      inodes_(inodes),
       datasets_(datasets),
       operations_(operations),
       refusals_(refusals),
       control_reached_(std::move(control_reached)),
       group_(FlockerGroup()) {}
 
-std::optional<struct stat> Tree::Shown(const Node& node) {
+std::optional<struct stat> Tree::Shown(const Inode& node) {
   switch (node.kind) {
-    case NodeKind::kTree:
+    case InodeKind::kTree:
       return Directory(kTreeInode, 0755, 0);
-    case NodeKind::kNodeDirectory:
+    case InodeKind::kNodeDirectory:
       if (!view_.FindNode(node.node)) return std::nullopt;
       return Directory(NodeInode(node.node), 0775, group_.value_or(0));
-    case NodeKind::kSelf:
+    case InodeKind::kSelf:
       return Symlink(TreeInode("self"), view_.own_name().size());
-    case NodeKind::kUuidLink: {
+    case InodeKind::kUuidLink: {
       const auto dataset = view_.Find(node.dataset);
       if (!dataset || dataset->node.empty()) return std::nullopt;
       return Symlink(TreeInode(absl::StrCat("link ", node.dataset.str())), UuidTarget(view_, *dataset).size());
     }
-    case NodeKind::kDataset: {
+    case InodeKind::kDataset: {
       const auto dataset = view_.Find(node.dataset);
       if (!dataset || dataset->node.empty()) return std::nullopt;
       return datasets_.RootAttributes(*dataset);
     }
-    case NodeKind::kFile:
+    case InodeKind::kFile:
       break;
   }
   return std::nullopt;
 }
 
-void Tree::ReplyEntry(Request request, const std::shared_ptr<const Node>& node, const struct stat& attributes) {
+void Tree::ReplyEntry(Request request, const std::shared_ptr<const Inode>& node, const struct stat& attributes) {
   // No timeouts: another machine may change any of this, and every look must find the present.
   fuse_entry_param entry{};
   entry.ino = node->id;
   entry.attr = attributes;
-  if (!request.Entry(entry)) nodes_.Forget(node->id, 1);
+  if (!request.Entry(entry)) inodes_.Forget(node->id, 1);
 }
 
-void Tree::Lookup(Request request, const Node& parent, const std::string& name) {
-  std::shared_ptr<const Node> found;
-  if (parent.kind == NodeKind::kNodeDirectory) {
+void Tree::Lookup(Request request, const Inode& parent, const std::string& name) {
+  std::shared_ptr<const Inode> found;
+  if (parent.kind == InodeKind::kNodeDirectory) {
     const auto dataset = view_.Find(parent.node, name);
-    if (dataset) found = nodes_.Dataset(dataset->id, {parent.node, name});
+    if (dataset) found = inodes_.Dataset(dataset->id, {parent.node, name});
   } else if (name == "self") {
-    found = nodes_.Self();
+    found = inodes_.Self();
   } else if (const auto node = view_.FindNode(name)) {
-    found = nodes_.NodeDirectory(node->id);
+    found = inodes_.NodeDirectory(node->id);
   } else if (const auto id = DatasetId::Parse(name); id && view_.Find(*id)) {
-    found = nodes_.UuidLink(*id);
+    found = inodes_.UuidLink(*id);
   }
   if (found == nullptr) return request.Error(ENOENT);
   const auto attributes = Shown(*found);
   if (!attributes) {
-    nodes_.Forget(found->id, 1);
+    inodes_.Forget(found->id, 1);
     return request.Error(ENOENT);
   }
   ReplyEntry(std::move(request), found, *attributes);
 }
 
-void Tree::Attributes(Request request, const Node& node) {
+void Tree::Attributes(Request request, const Inode& node) {
   const auto attributes = Shown(node);
   attributes ? request.Attributes(*attributes) : request.Error(ESTALE);
 }
 
-void Tree::ReadLink(Request request, const Node& node) {
-  if (node.kind == NodeKind::kSelf) return request.Link(view_.own_name());
-  if (node.kind != NodeKind::kUuidLink) return request.Error(EINVAL);
+void Tree::ReadLink(Request request, const Inode& node) {
+  if (node.kind == InodeKind::kSelf) return request.Link(view_.own_name());
+  if (node.kind != InodeKind::kUuidLink) return request.Error(EINVAL);
   const auto dataset = view_.Find(node.dataset);
   dataset ? request.Link(UuidTarget(view_, *dataset)) : request.Error(ESTALE);
 }
 
-void Tree::Access(Request request, const Node& node, int mask) {
+void Tree::Access(Request request, const Inode& node, int mask) {
   const bool denied =
-      (mask & W_OK) != 0 && node.kind != NodeKind::kSelf && node.kind != NodeKind::kUuidLink && !MayChange(request);
+      (mask & W_OK) != 0 && node.kind != InodeKind::kSelf && node.kind != InodeKind::kUuidLink && !MayChange(request);
   request.Error(denied ? EACCES : 0);
 }
 
-std::vector<Tree::Listed> Tree::List(const Node& directory) {
+std::vector<Tree::Listed> Tree::List(const Inode& directory) {
   std::vector<Listed> listing;
   const auto add = [&](std::string name, const struct stat& shown) { listing.push_back({std::move(name), shown}); };
   add(".", Shown(directory).value_or(Directory(kTreeInode, 0, 0)));
   add("..", Directory(kTreeInode, 0, 0));
-  if (directory.kind == NodeKind::kTree) {
+  if (directory.kind == InodeKind::kTree) {
     add("self", Symlink(TreeInode("self"), 0));
     for (const CatalogNode& node : view_.Nodes()) add(node.name, Directory(NodeInode(node.id), 0, 0));
   } else {
@@ -151,7 +151,7 @@ std::vector<Tree::Listed> Tree::List(const Node& directory) {
   return listing;
 }
 
-void Tree::OpenDirectory(Request request, const Node& node) {
+void Tree::OpenDirectory(Request request, const Inode& node) {
   auto listing = std::make_shared<const std::vector<Listed>>(List(node));
   fuse_file_info info{};
   {
@@ -192,7 +192,7 @@ void Tree::ReleaseDirectory(Request request, uint64_t listing) {
   request.Error(0);
 }
 
-void Tree::GetXattr(Request request, const Node& node, const std::string& name, size_t room) {
+void Tree::GetXattr(Request request, const Inode& node, const std::string& name, size_t room) {
   const auto dataset = view_.Find(node.dataset);
   if (!dataset) return request.Error(ESTALE);
   if (name == "flocker.id") return request.Attribute(dataset->id.str(), room);
@@ -204,7 +204,7 @@ void Tree::GetXattr(Request request, const Node& node, const std::string& name, 
   request.Error(ENODATA);
 }
 
-void Tree::Statfs(Request request, const Node& node) {
+void Tree::Statfs(Request request, const Inode& node) {
   struct statvfs space {};
   space.f_bsize = space.f_frsize = 4096;
   space.f_namemax = 255;

@@ -1,4 +1,4 @@
-#include "fusefs/node_table.h"
+#include "fusefs/inode_table.h"
 
 #include <utility>
 
@@ -14,68 +14,68 @@ std::string DatasetKey(const DatasetId& dataset, const Place& place) {
 
 }  // namespace
 
-NodeTable::NodeTable() {
-  Node tree;
+InodeTable::InodeTable() {
+  Inode tree;
   tree.id = kTreeId;
-  entries_[kTreeId] = Entry{std::make_shared<const Node>(std::move(tree)), "t", 1};
+  entries_[kTreeId] = Entry{std::make_shared<const Inode>(std::move(tree)), "t", 1};
 }
 
-std::shared_ptr<const Node> NodeTable::Find(uint64_t id) const {
+std::shared_ptr<const Inode> InodeTable::Find(uint64_t id) const {
   MutexLock lock(mutex_);
   const auto found = entries_.find(id);
   return found == entries_.end() ? nullptr : found->second.node;
 }
 
-std::shared_ptr<const Node> NodeTable::Remember(std::string key, Node node) {
+std::shared_ptr<const Inode> InodeTable::Remember(std::string key, Inode node) {
   MutexLock lock(mutex_);
   const auto [known, fresh] = ids_.try_emplace(key, next_);
   if (fresh) {
     node.id = next_++;
-    entries_[node.id] = Entry{std::make_shared<const Node>(node), std::move(key), 0};
+    entries_[node.id] = Entry{std::make_shared<const Inode>(node), std::move(key), 0};
   }
   Entry& entry = entries_[known->second];
   ++entry.lookups;
   return entry.node;
 }
 
-std::shared_ptr<const Node> NodeTable::NodeDirectory(const NodeId& node) {
-  Node entry;
-  entry.kind = NodeKind::kNodeDirectory;
+std::shared_ptr<const Inode> InodeTable::NodeDirectory(const NodeId& node) {
+  Inode entry;
+  entry.kind = InodeKind::kNodeDirectory;
   entry.node = node;
   return Remember(absl::StrCat("n", node.str()), std::move(entry));
 }
 
-std::shared_ptr<const Node> NodeTable::Self() {
-  Node entry;
-  entry.kind = NodeKind::kSelf;
+std::shared_ptr<const Inode> InodeTable::Self() {
+  Inode entry;
+  entry.kind = InodeKind::kSelf;
   return Remember("s", std::move(entry));
 }
 
-std::shared_ptr<const Node> NodeTable::UuidLink(const DatasetId& dataset) {
-  Node entry;
-  entry.kind = NodeKind::kUuidLink;
+std::shared_ptr<const Inode> InodeTable::UuidLink(const DatasetId& dataset) {
+  Inode entry;
+  entry.kind = InodeKind::kUuidLink;
   entry.dataset = dataset;
   return Remember(absl::StrCat("u", dataset.str()), std::move(entry));
 }
 
-std::shared_ptr<const Node> NodeTable::Dataset(const DatasetId& dataset, const Place& place) {
-  Node entry;
-  entry.kind = NodeKind::kDataset;
+std::shared_ptr<const Inode> InodeTable::Dataset(const DatasetId& dataset, const Place& place) {
+  Inode entry;
+  entry.kind = InodeKind::kDataset;
   entry.dataset = dataset;
   return Remember(DatasetKey(dataset, place), std::move(entry));
 }
 
-std::shared_ptr<const Node> NodeTable::File(const DatasetId& dataset, uint32_t serial, FileHandle handle) {
+std::shared_ptr<const Inode> InodeTable::File(const DatasetId& dataset, uint32_t serial, FileHandle handle) {
   std::string key = absl::StrCat("f", serial, ".", handle.type, ".", handle.bytes);
-  Node entry;
-  entry.kind = NodeKind::kFile;
+  Inode entry;
+  entry.kind = InodeKind::kFile;
   entry.dataset = dataset;
   entry.serial = serial;
   entry.handle = std::move(handle);
   return Remember(std::move(key), std::move(entry));
 }
 
-void NodeTable::Moved(const DatasetId& dataset, const Place& from, const Place& to) {
+void InodeTable::Moved(const DatasetId& dataset, const Place& from, const Place& to) {
   MutexLock lock(mutex_);
   const auto found = ids_.find(DatasetKey(dataset, from));
   if (found == ids_.end()) return;
@@ -85,7 +85,7 @@ void NodeTable::Moved(const DatasetId& dataset, const Place& from, const Place& 
   ids_[entries_[id].key] = id;
 }
 
-void NodeTable::Forget(uint64_t id, uint64_t lookups) {
+void InodeTable::Forget(uint64_t id, uint64_t lookups) {
   MutexLock lock(mutex_);
   const auto found = entries_.find(id);
   if (found == entries_.end() || id == kTreeId) return;
@@ -100,7 +100,7 @@ void NodeTable::Forget(uint64_t id, uint64_t lookups) {
   entries_.erase(found);
 }
 
-size_t NodeTable::size() const {
+size_t InodeTable::size() const {
   MutexLock lock(mutex_);
   return entries_.size();
 }

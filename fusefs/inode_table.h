@@ -12,7 +12,7 @@
 
 namespace flocker {
 
-enum class NodeKind {
+enum class InodeKind {
   kTree,           // the mount's root
   kNodeDirectory,  // /flocker/<node>
   kSelf,           // /flocker/self
@@ -28,15 +28,15 @@ struct FileHandle {
 };
 
 // Never changes after it was made.
-struct Node {
+struct Inode {
   uint64_t id = 0;
-  NodeKind kind = NodeKind::kTree;
+  InodeKind kind = InodeKind::kTree;
   NodeId node;          // kNodeDirectory
   DatasetId dataset;    // kUuidLink, kDataset, kFile
   uint32_t serial = 0;  // kFile: of its attachment
   FileHandle handle;    // kFile
 
-  bool InsideDataset() const { return kind == NodeKind::kDataset || kind == NodeKind::kFile; }
+  bool InsideDataset() const { return kind == InodeKind::kDataset || kind == InodeKind::kFile; }
 };
 
 // Where the tree shows a dataset.
@@ -45,26 +45,26 @@ struct Place {
   std::string name;
 };
 
-// Node ids are counted up and never used again while the daemon lives, so neither the kernel's inode nor its page cache
+// Ids are counted up and never used again while the daemon lives, so neither the kernel's inode nor its page cache
 // of one attachment can be taken for another's. No entry holds a descriptor. A file with several names has one id.
-class NodeTable {
+class InodeTable {
  public:
   static constexpr uint64_t kTreeId = 1;  // FUSE_ROOT_ID
 
-  NodeTable();
+  InodeTable();
 
   // Null for an id that was forgotten or never given.
-  std::shared_ptr<const Node> Find(uint64_t id) const;
+  std::shared_ptr<const Inode> Find(uint64_t id) const;
 
   // Each of these counts as one lookup by the kernel, to be given back by Forget: the reply that carries the id must
   // reach the kernel, or Forget(id, 1) be called.
-  std::shared_ptr<const Node> NodeDirectory(const NodeId& node);
-  std::shared_ptr<const Node> Self();
-  std::shared_ptr<const Node> UuidLink(const DatasetId& dataset);
+  std::shared_ptr<const Inode> NodeDirectory(const NodeId& node);
+  std::shared_ptr<const Inode> Self();
+  std::shared_ptr<const Inode> UuidLink(const DatasetId& dataset);
   // The same id as long as the dataset stays at this place or this kernel moves it. Anybody else's move gives it a new
   // one: the kernel allows a directory one name only, and would have to move its own under locks it may not get.
-  std::shared_ptr<const Node> Dataset(const DatasetId& dataset, const Place& place);
-  std::shared_ptr<const Node> File(const DatasetId& dataset, uint32_t serial, FileHandle handle);
+  std::shared_ptr<const Inode> Dataset(const DatasetId& dataset, const Place& place);
+  std::shared_ptr<const Inode> File(const DatasetId& dataset, uint32_t serial, FileHandle handle);
 
   // The kernel itself renamed a dataset's directory; the id stays.
   void Moved(const DatasetId& dataset, const Place& from, const Place& to);
@@ -74,11 +74,11 @@ class NodeTable {
 
  private:
   struct Entry {
-    std::shared_ptr<const Node> node;
+    std::shared_ptr<const Inode> node;
     std::string key;
     uint64_t lookups = 0;
   };
-  std::shared_ptr<const Node> Remember(std::string key, Node node);
+  std::shared_ptr<const Inode> Remember(std::string key, Inode node);
 
   mutable Mutex mutex_;
   absl::flat_hash_map<uint64_t, Entry> entries_ GUARDED_BY(mutex_);
