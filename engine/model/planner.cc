@@ -67,9 +67,9 @@ Grant NextGrant(const Dataset& dataset, const NodeId& node, const Fresh& fresh) 
   grant.epoch = dataset.placement.epoch + 1;
   grant.node = node;
   // RFC 7143 §4.2.7.3: type "iqn.", a date the naming authority owned its domain, the reversed domain, then our own.
-  grant.initiator =
-      absl::StrCat("iqn.2026-11.io.flocker:node.", node.Short(), ".", dataset.id.Short(), ".e", grant.epoch);
-  grant.user = absl::StrCat(dataset.id.Short(), "-e", grant.epoch);
+  // Whole ids: the array's names and accounts are global, and shortened ones of many datasets would meet.
+  grant.initiator = absl::StrCat("iqn.2026-11.io.flocker:node.", node.str(), ".", dataset.id.str(), ".e", grant.epoch);
+  grant.user = absl::StrCat(dataset.id.str(), "-e", grant.epoch);
   grant.secret = fresh.secret;
   return grant;
 }

@@ -1,0 +1,171 @@
+#include "engine/model/operations.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "engine/base/status.h"
+#include "engine/model/names.h"
+#include "engine/model/size.h"
+#include "tests/unit/model/fixtures.h"
+
+namespace flocker {
+namespace {
+
+using testing::AttachOnAlpha;
+using testing::DatasetNumber;
+using testing::NodeNumber;
+using testing::TwoNodes;
+
+CreateWish Wish(const std::string& name) {
+  return {.operation_id = "op", .id = DatasetNumber(7), .node = NodeNumber(1), .name = name};
+}
+
+Cause Refusal(const absl::StatusOr<Dataset>& planned) {
+  EXPECT_FALSE(planned.ok());
+  return planned.ok() ? Cause::kIo : CauseOf(planned.status());
+}
+
+TEST(Create, FillsInTheDefaults) {
+  const auto planned = PlanCreate(TwoNodes(), Wish("db"));
+  ASSERT_TRUE(planned.ok()) << planned.status();
+  EXPECT_EQ(planned->size, kDefaultSize);
+  EXPECT_EQ(planned->metadata.at("name"), "db");
+  EXPECT_EQ(planned->placement.phase, Phase::kProvisioning);
+}
+
+TEST(Create, RefusesWithACause) {
+  Cluster cluster = TwoNodes();
+  AttachOnAlpha(cluster);
+  EXPECT_EQ(Refusal(PlanCreate(cluster, Wish("db"))), Cause::kExists);
+  EXPECT_EQ(Refusal(PlanCreate(cluster, Wish("self"))), Cause::kInvalid);
+  CreateWish small = Wish("x");
+  small.size = kMiB;
+  EXPECT_EQ(Refusal(PlanCreate(cluster, small)), Cause::kInvalid);
+  CreateWish nowhere = Wish("x");
+  nowhere.node = NodeNumber(9);
+  EXPECT_EQ(Refusal(PlanCreate(cluster, nowhere)), Cause::kNodeDown);
+  cluster.SetLiveness(NodeNumber(1), Liveness::kSilent);
+  EXPECT_EQ(Refusal(PlanCreate(cluster, Wish("x"))), Cause::kNodeDown);
+  CreateWish chatty = Wish("x");
+  chatty.node = NodeNumber(2);
+  for (int i = 0; i < 17; ++i) chatty.metadata["k" + std::to_string(i)] = "v";
+  EXPECT_EQ(Refusal(PlanCreate(cluster, chatty)), Cause::kInvalid);
+}
+
+TEST(Create, AskedAgainWithTheSameOperationIsTheSameDataset) {
+  Cluster cluster = TwoNodes();
+  const auto first = PlanCreate(cluster, Wish("db"));
+  ASSERT_TRUE(first.ok());
+  cluster.Put(*first);
+  CreateWish again = Wish("db");
+  again.id = DatasetNumber(8);
+  const auto second = PlanCreate(cluster, again);
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(second->id, first->id);
+}
+
+TEST(Rename, OnOneNodeIsDoneAtOnce) {
+  Cluster cluster = TwoNodes();
+  AttachOnAlpha(cluster);
+  const auto planned =
+      PlanRename(cluster, {.operation_id = "r", .id = DatasetNumber(1), .node = NodeNumber(1), .name = "new"});
+  ASSERT_TRUE(planned.ok());
+  EXPECT_TRUE(planned->operation.done);
+  EXPECT_EQ(planned->name, "new");
+  EXPECT_EQ(planned->metadata.at("name"), "new");
+  cluster.Put(*planned);
+  EXPECT_EQ(cluster.FindName("db"), nullptr);
+  EXPECT_NE(cluster.FindName("new"), nullptr);
+}
+
+TEST(Rename, RefusesWithACause) {
+  Cluster cluster = TwoNodes();
+  AttachOnAlpha(cluster);
+  const auto rename = [&](const NodeId& node, const std::string& name) {
+    return PlanRename(cluster, {.operation_id = "r", .id = DatasetNumber(1), .node = node, .name = name});
+  };
+  EXPECT_EQ(Refusal(rename(NodeNumber(9), "db")), Cause::kNodeDown);
+  EXPECT_EQ(Refusal(rename(NodeNumber(2), "-x")), Cause::kInvalid);
+  Dataset other = testing::Fresh1("other");
+  other.id = DatasetNumber(2);
+  cluster.Put(other);
+  EXPECT_EQ(Refusal(rename(NodeNumber(1), "other")), Cause::kExists);
+  EXPECT_EQ(
+      Refusal(PlanRename(cluster, {.operation_id = "r", .id = DatasetNumber(5), .node = NodeNumber(1), .name = "y"})),
+      Cause::kNotFound);
+}
+
+TEST(Rename, OneOperationAtATime) {
+  Cluster cluster = TwoNodes();
+  AttachOnAlpha(cluster);
+  const RenameWish first{.operation_id = "a", .id = DatasetNumber(1), .node = NodeNumber(2), .name = "db"};
+  const auto planned = PlanRename(cluster, first);
+  ASSERT_TRUE(planned.ok());
+  cluster.Put(*planned);
+  EXPECT_EQ(Refusal(PlanDestroy(cluster, {.operation_id = "b", .id = DatasetNumber(1)})), Cause::kBusy);
+  const auto again = PlanRename(cluster, first);
+  ASSERT_TRUE(again.ok());
+  EXPECT_TRUE(*again == *planned) << "the same operation again changes nothing";
+}
+
+TEST(Rename, TheNameItWillHaveIsTakenToo) {
+  Cluster cluster = TwoNodes();
+  AttachOnAlpha(cluster);
+  const auto planned =
+      PlanRename(cluster, {.operation_id = "a", .id = DatasetNumber(1), .node = NodeNumber(2), .name = "later"});
+  ASSERT_TRUE(planned.ok());
+  cluster.Put(*planned);
+  EXPECT_EQ(Refusal(PlanCreate(cluster, Wish("later"))), Cause::kExists);
+  EXPECT_EQ(Refusal(PlanCreate(cluster, Wish("db"))), Cause::kExists);
+}
+
+TEST(Valve, RefusesAtOnceWithTheWayOut) {
+  Cluster cluster = TwoNodes();
+  AttachOnAlpha(cluster);
+  cluster.SetLiveness(NodeNumber(1), Liveness::kDown);
+  cluster.set_valve_closed(true);
+  RenameWish wish{.operation_id = "a", .id = DatasetNumber(1), .node = NodeNumber(2), .name = "db"};
+  const auto refused = PlanRename(cluster, wish);
+  EXPECT_EQ(Refusal(refused), Cause::kNodeDown);
+  EXPECT_NE(refused.status().message().find("--force"), absl::string_view::npos);
+  wish.force = true;
+  EXPECT_TRUE(PlanRename(cluster, wish).ok());
+}
+
+TEST(Names, KeepTheRule) {
+  for (const char* good : {"a", "pg-data_1.2", "0x", "A"}) EXPECT_TRUE(CheckName(good).ok()) << good;
+  EXPECT_TRUE(CheckName(std::string(128, 'a')).ok());
+  const std::string bad[] = {"",
+                             ".a",
+                             "-a",
+                             "_a",
+                             "self",
+                             "a/b",
+                             "a b",
+                             "\xff\xfe",
+                             std::string("a\0b", 3),
+                             "naïve",
+                             "a\nb",
+                             "..",
+                             std::string(129, 'a'),
+                             "8af507ae-5c24-4d55-9d39-c16ff7fce7b9"};
+  for (const std::string& name : bad) EXPECT_EQ(CauseOf(CheckName(name)), Cause::kInvalid) << name;
+}
+
+TEST(Sizes, ParseBinaryUnitsAndRoundUp) {
+  EXPECT_EQ(*ParseSize("15G"), 15 * kGiB);
+  EXPECT_EQ(*ParseSize("512m"), 512 * kMiB);
+  EXPECT_EQ(*ParseSize("1.5TiB"), 1536 * kGiB);
+  EXPECT_EQ(*ParseSize("67108864"), kMinSize);
+  EXPECT_EQ(*ParseSize("67108865"), kMinSize + kMiB);
+  EXPECT_EQ(*ParseSize("65537kB"), 65 * kMiB);
+  EXPECT_EQ(*ParseSize("16T"), kMaxSize);
+  for (const char* bad : {"", "G", "1Q", "-1G", "1e9", "1 G", ".5G", "63M", "17T", "1GG", "9999999999999999999999T",
+                          "0x40000000", "1.2.3G", "nan", "inf"}) {
+    EXPECT_FALSE(ParseSize(bad).ok()) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace flocker
