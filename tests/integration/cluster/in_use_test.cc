@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <ostream>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -21,6 +22,7 @@ struct Door {
   const char* name;
   bool native;
 };
+void PrintTo(const Door& door, std::ostream* out) { *out << door.name; }
 
 class InUse : public ClusterTest, public ::testing::WithParamInterface<Door> {
  protected:
