@@ -34,6 +34,7 @@ std::vector<std::string> Lines(const std::string& text) { return absl::StrSplit(
 TestCluster::TestCluster(ClusterOptions options)
     : options_(std::move(options)), outer_owner_(std::getenv("FLOCKER_OWNER")) {
   setenv("FLOCKER_OWNER", dir().c_str(), 1);
+  std::filesystem::permissions(dir(), std::filesystem::perms(0755));  // tests are other users, too
   const std::string pool = scratch_ / "pool";
   std::filesystem::create_directory(pool);
   if (options_.pool_bytes != 0 &&
