@@ -87,7 +87,7 @@ absl::Status TestCluster::Start() {
   RETURN_IF_ERROR(StartControl());
   for (const auto& [node, agent] : agents_) RETURN_IF_ERROR(agent->Start());
   for (const auto& [node, agent] : agents_) {
-    if (!Eventually(kStartTimeout, [&] { return Connected(node) && TreeAnswers(node); })) {
+    if (!Eventually(kStartTimeout, [&, &node = node] { return Connected(node) && TreeAnswers(node); })) {
       return absl::DeadlineExceededError(absl::StrCat("node ", node, " does not come up"));
     }
   }
