@@ -62,6 +62,8 @@ absl::Status Agent::Open() {
   tree_ = std::make_unique<TreeService>(config_.tree, welcome);
   ASSIGN_OR_RETURN(auto catalog, CatalogWriter::Open(welcome.catalog(), {.id = journal_.node(), .name = config_.name}));
   view_ = std::make_unique<NodeView>(std::move(catalog), [this](uint64_t version) { tree_->CatalogChanged(version); });
+  ASSIGN_OR_RETURN(const auto before, CatalogReader::Open(welcome.catalog()));
+  view_->Remember(*before);
 
   ASSIGN_OR_RETURN(const std::vector<Attachment> held, journal_.Load());
   for (const Attachment& attachment : held) {
@@ -69,6 +71,7 @@ absl::Status Agent::Open() {
     const MutexLock lock(mutex_);
     holdings_[{attachment.id, attachment.mount_epoch}] = std::move(holding);
   }
+  view_->ForgetUnmounted();
   if (held.empty()) RETURN_IF_ERROR(SweepMountPaths(config_.root));
 
   RETURN_IF_ERROR(StartTreeServer());
