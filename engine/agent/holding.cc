@@ -19,6 +19,7 @@ namespace {
 constexpr absl::Duration kLoginTimeout = absl::Seconds(30);
 constexpr absl::Duration kStopTimeout = absl::Seconds(20);
 constexpr absl::Duration kDetachTimeout = absl::Seconds(5);
+constexpr char kRemedy[] = "; end or close that, then try again";
 constexpr absl::Duration kGateGrace = absl::Milliseconds(200);  // DESIGN §2: RELEASE arrives asynchronously
 
 }  // namespace
@@ -444,13 +445,13 @@ absl::Status Holding::GateTree() {
   if (open_handles == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<Holder> holders, FindHolders(Query()));
   const std::string who = holders.empty() ? "" : absl::StrCat(": ", Describe(holders));
-  return Refuse(Cause::kBusy, absl::StrCat(open_handles, " files are open through the tree", who));
+  return Refuse(Cause::kBusy, absl::StrCat(open_handles, " files are open through the tree", who, kRemedy));
 }
 
 absl::Status Holding::Scan() {
   ASSIGN_OR_RETURN(const std::vector<Holder> holders, FindHolders(Query()));
   if (holders.empty()) return absl::OkStatus();
-  return Refuse(Cause::kBusy, Describe(holders));
+  return Refuse(Cause::kBusy, absl::StrCat(Describe(holders), kRemedy));
 }
 
 absl::Status Holding::Unmount() {
