@@ -50,21 +50,22 @@ std::optional<Attachment::Use> Attachment::Enter() {
   MutexLock lock(mutex_);
   if (retired_) return std::nullopt;
   ++uses_;
+  ++holds_;
   return Use(shared_from_this());
 }
 
-uint32_t Attachment::uses() const {
+uint32_t Attachment::holds() const {
   MutexLock lock(mutex_);
-  return uses_;
+  return holds_;
 }
 
-void Attachment::Leave() {
+void Attachment::Leave(bool held) {
   std::vector<Callback> run;
   {
     MutexLock lock(mutex_);
-    if (--uses_ > 0) return;
-    run.swap(when_idle_);
-    if (retired_) {
+    if (held) --holds_;
+    if (holds_ == 0) run.swap(when_idle_);
+    if (--uses_ == 0 && retired_) {
       mount_.reset();
       for (Callback& closed : when_closed_) run.push_back(std::move(closed));
       when_closed_.clear();
@@ -73,10 +74,19 @@ void Attachment::Leave() {
   for (Callback& callback : run) callback();
 }
 
+void Attachment::Unhold() {
+  std::vector<Callback> run;
+  {
+    MutexLock lock(mutex_);
+    if (--holds_ == 0) run.swap(when_idle_);
+  }
+  for (Callback& callback : run) callback();
+}
+
 void Attachment::WhenIdle(Callback idle) {
   {
     MutexLock lock(mutex_);
-    if (uses_ > 0) {
+    if (holds_ > 0) {
       when_idle_.push_back(std::move(idle));
       return;
     }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -34,16 +35,23 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
                                                           uint64_t mount_epoch, const std::string& path,
                                                           WorkerThreads& threads);
 
-  // A request at work, or an open file.
+  // A request at work, or something open.
   class Use {
    public:
     Use(Use&& other) noexcept = default;
     Use& operator=(Use&& other) noexcept {
-      Use(std::move(other)).attachment_.swap(attachment_);
+      Use moved(std::move(other));
+      moved.attachment_.swap(attachment_);
+      std::swap(moved.holds_, holds_);
       return *this;
     }
     ~Use() {
-      if (attachment_) attachment_->Leave();
+      if (attachment_) attachment_->Leave(holds_);
+    }
+    // This use, an open directory's, is from now on no reason to call the dataset busy: whoever only lists (find, ls)
+    // is told ESTALE when it moves, and cannot finish and close while it is gated.
+    void StopHolding() {
+      if (std::exchange(holds_, false)) attachment_->Unhold();
     }
     Attachment& operator*() const { return *attachment_; }
     Attachment* operator->() const { return attachment_.get(); }
@@ -52,14 +60,16 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     friend class Attachment;
     explicit Use(std::shared_ptr<Attachment> attachment) : attachment_(std::move(attachment)) {}
     std::shared_ptr<Attachment> attachment_;
+    bool holds_ = true;
   };
   // Empty once it is retired.
   std::optional<Use> Enter() EXCLUDES(mutex_);
 
-  uint32_t uses() const EXCLUDES(mutex_);
+  // How many uses hold it.
+  uint32_t holds() const EXCLUDES(mutex_);
 
   using Callback = absl::AnyInvocable<void()>;
-  // Runs `idle` when no Use is left: at once, or on the thread that ends the last one.
+  // Runs `idle` when no Use holds it: at once, or on the thread that ends the last one.
   void WhenIdle(Callback idle) EXCLUDES(mutex_);
   // Runs `closed` once the mount descriptor is closed: at once, or on the thread that ends the last Use.
   void Retire(Callback closed) EXCLUDES(mutex_);
@@ -88,7 +98,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
              const struct stat& root, WorkerThreads& threads);
 
  private:
-  void Leave() EXCLUDES(mutex_);
+  void Leave(bool held) EXCLUDES(mutex_);
+  void Unhold() EXCLUDES(mutex_);
 
   const DatasetId dataset_;
   const uint32_t serial_;
@@ -98,7 +109,8 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   WorkerPool workers_;
 
   mutable Mutex mutex_;
-  uint32_t uses_ GUARDED_BY(mutex_) = 0;
+  uint32_t uses_ GUARDED_BY(mutex_) = 0;   // all of them; the mount is closed after the last
+  uint32_t holds_ GUARDED_BY(mutex_) = 0;  // those of them that make it busy
   bool retired_ GUARDED_BY(mutex_) = false;
   std::vector<Callback> when_idle_ GUARDED_BY(mutex_);
   std::vector<Callback> when_closed_ GUARDED_BY(mutex_);

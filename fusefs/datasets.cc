@@ -224,7 +224,7 @@ void Datasets::Gate(const DatasetId& dataset, absl::Duration grace, GateAnswer a
   });
   if (answered->load()) return;
   deadlines_.After(grace, [answered, answer, attachment] {
-    if (!answered->exchange(true)) answer(attachment->uses());
+    if (!answered->exchange(true)) answer(attachment->holds());
   });
 }
 

@@ -29,6 +29,7 @@ void Passthrough::OpenDirectory(Request request, Attachment::Use in, const Inode
     }
   }
   if (error != 0) return request.Error(error);
+  in.StopHolding();
   auto file = std::make_shared<OpenFile>(std::move(in), unique_fd());
   {
     MutexLock lock(file->mutex);

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "engine/base/status.h"
@@ -15,9 +16,12 @@ constexpr absl::Duration kQuiet = absl::Seconds(1);
 // Told long ago; forgotten once there are this many.
 constexpr size_t kRemember = 1000;
 
+// A refused name can be any bytes: neither a log's line nor a protobuf's string takes them as they are.
+std::string Printable(const std::string& name) { return absl::CHexEscape(name); }
+
 void Log(const Refusals::Subject& subject, const absl::Status& why) {
-  spdlog::warn("refused {}{}{}: {}: {}", subject.name, subject.dataset.empty() ? "" : " ", subject.dataset.str(),
-               CauseName(CauseOf(why)), std::string(why.message()));
+  spdlog::warn("refused {}{}{}: {}: {}", Printable(subject.name), subject.dataset.empty() ? "" : " ",
+               subject.dataset.str(), CauseName(CauseOf(why)), std::string(why.message()));
 }
 
 }  // namespace
@@ -43,7 +47,7 @@ void Refusals::Here(const Subject& subject, const absl::Status& why) {
   Log(subject, why);
   rpc::Refusal refusal;
   refusal.set_dataset_id(subject.dataset.str());
-  refusal.set_name(subject.name);
+  refusal.set_name(Printable(subject.name));
   refusal.set_cause(std::string(CauseName(CauseOf(why))));
   refusal.set_message(std::string(why.message()));
   send_(refusal);

@@ -1,7 +1,5 @@
 #include "engine/agent/agent.h"
 
-#include <sys/stat.h>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "engine/base/file.h"
@@ -62,6 +60,8 @@ absl::Status Agent::Open() {
   tree_ = std::make_unique<TreeService>(config_.tree, welcome);
   ASSIGN_OR_RETURN(auto catalog, CatalogWriter::Open(welcome.catalog(), {.id = journal_.node(), .name = config_.name}));
   view_ = std::make_unique<NodeView>(std::move(catalog), [this](uint64_t version) { tree_->CatalogChanged(version); });
+  ASSIGN_OR_RETURN(const auto before, CatalogReader::Open(welcome.catalog()));
+  view_->Remember(*before);
 
   ASSIGN_OR_RETURN(const std::vector<Attachment> held, journal_.Load());
   for (const Attachment& attachment : held) {
@@ -69,6 +69,7 @@ absl::Status Agent::Open() {
     const MutexLock lock(mutex_);
     holdings_[{attachment.id, attachment.mount_epoch}] = std::move(holding);
   }
+  view_->ForgetUnmounted();
   if (held.empty()) RETURN_IF_ERROR(SweepMountPaths(config_.root));
 
   RETURN_IF_ERROR(StartTreeServer());
@@ -108,14 +109,9 @@ absl::Status Agent::StartTreeServer() {
                           ControlLink* link = link_;
                           return link != nullptr && link->reachable();
                         }});
-  const std::string address = absl::StrCat("unix:", config_.root, "/agent.sock");
   grpc::ServerBuilder builder;
-  AddListener(builder, address);
   builder.RegisterService(tree_.get());
-  const mode_t before = umask(0177);  // the socket is root's from its first moment
-  server_ = builder.BuildAndStart();
-  umask(before);
-  if (server_ == nullptr) return absl::UnavailableError(absl::StrCat("cannot listen on ", address));
+  ASSIGN_OR_RETURN(server_, StartServer(builder, {absl::StrCat("unix:", config_.root, "/agent.sock")}));
   return absl::OkStatus();
 }
 

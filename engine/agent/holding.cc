@@ -19,6 +19,7 @@ namespace {
 constexpr absl::Duration kLoginTimeout = absl::Seconds(30);
 constexpr absl::Duration kStopTimeout = absl::Seconds(20);
 constexpr absl::Duration kDetachTimeout = absl::Seconds(5);
+constexpr char kRemedy[] = "; end or close that, then try again";
 constexpr absl::Duration kGateGrace = absl::Milliseconds(200);  // DESIGN §2: RELEASE arrives asynchronously
 
 }  // namespace
@@ -327,7 +328,8 @@ absl::Status Holding::RunStep(LocalStep step) {
       return Unmount();
     case LocalStep::kProve: {
       ASSIGN_OR_RETURN(const LoopDevice loop, Loop());
-      return ProveExclusive(loop.path());
+      RETURN_IF_ERROR(ProveExclusive(loop.path()));
+      return RemoveReleasedPath(NativePath());
     }
     case LocalStep::kDetachLoop:
       return DetachLoopDevice();
@@ -443,19 +445,19 @@ absl::Status Holding::GateTree() {
   if (open_handles == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<Holder> holders, FindHolders(Query()));
   const std::string who = holders.empty() ? "" : absl::StrCat(": ", Describe(holders));
-  return Refuse(Cause::kBusy, absl::StrCat(open_handles, " files are open through the tree", who));
+  return Refuse(Cause::kBusy, absl::StrCat(open_handles, " files are open through the tree", who, kRemedy));
 }
 
 absl::Status Holding::Scan() {
   ASSIGN_OR_RETURN(const std::vector<Holder> holders, FindHolders(Query()));
   if (holders.empty()) return absl::OkStatus();
-  return Refuse(Cause::kBusy, Describe(holders));
+  return Refuse(Cause::kBusy, absl::StrCat(Describe(holders), kRemedy));
 }
 
 absl::Status Holding::Unmount() {
   RETURN_IF_ERROR(context_.tree->DropDescriptors(id_, mount_epoch_));
   context_.publish(id_, 0, mount_epoch_);
-  return UnmountFilesystem(NativePath());
+  return UnmountForProof(NativePath());
 }
 
 absl::Status Holding::DetachLoopDevice() {
@@ -487,8 +489,11 @@ void Holding::Drop() {
   note(DetachFilesystem(NativePath()));
   const auto loop = FindLoop(FilePath());
   note(loop.status());
-  // Busy is no failure here: it detaches by itself when its last holder is gone.
-  if (loop.ok() && loop->has_value()) DetachLoop(**loop, absl::ZeroDuration()).IgnoreError();
+  if (loop.ok() && loop->has_value()) {
+    const absl::Status detached = DetachLoop(**loop, absl::ZeroDuration());
+    // Busy is no failure here: it detaches by itself when its last holder is gone.
+    if (!detached.ok() && CauseOf(detached) != Cause::kBusy) note(detached);
+  }
   note(DetachFuseMount(FilePath()));
   if (server != nullptr) server->Kill();
   for (const std::string& path : {FilePath(), SocketPath()}) unlink(path.c_str());

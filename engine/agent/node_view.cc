@@ -2,6 +2,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "engine/base/log.h"
 
@@ -45,6 +46,26 @@ void NodeView::Publish(const CatalogChange& change) {
     return;
   }
   if (catalog_->version() != before) changed_(catalog_->version());
+}
+
+void NodeView::Remember(const CatalogReader& before) {
+  const MutexLock lock(mutex_);
+  std::vector<NodeId> places = {NodeId()};  // the trash
+  for (const CatalogNode& node : before.Nodes()) places.push_back(node.id);
+  for (const NodeId& place : places) {
+    for (CatalogDataset& dataset : before.List(place)) datasets_[dataset.id] = std::move(dataset);
+  }
+}
+
+void NodeView::ForgetUnmounted() {
+  const MutexLock lock(mutex_);
+  CatalogChange change;
+  for (auto& [id, dataset] : datasets_) {
+    if (dataset.serial == 0 || mounted_.contains(id)) continue;
+    dataset.serial = 0;
+    change.datasets.push_back(dataset);
+  }
+  Publish(change);
 }
 
 void NodeView::Apply(const rpc::ViewDelta& delta) {

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "engine/base/mutex.h"
 #include "engine/catalog/catalog.h"
+#include "engine/catalog/reader.h"
 #include "engine/catalog/writer.h"
 #include "engine/rpc/flocker.pb.h"
 
@@ -19,6 +20,11 @@ class NodeView {
   // `changed` is called after every publication with the catalogue's version.
   NodeView(std::unique_ptr<CatalogWriter> catalog, std::function<void(uint64_t version)> changed)
       : catalog_(std::move(catalog)), changed_(std::move(changed)) {}
+
+  // What the catalogue said before this agent began, so that the tree stays while control is away. Then mounts are made
+  // known (SetMounted), then ForgetUnmounted takes back what an earlier agent had mounted and this one does not find.
+  void Remember(const CatalogReader& before);
+  void ForgetUnmounted();
 
   // Published when they return.
   void Apply(const rpc::ViewDelta& delta);

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/status.h"
@@ -20,7 +21,7 @@ absl::StatusOr<std::string> Tgtadm::Run(const std::string& op, const std::string
                                         const std::vector<std::string>& words, const std::string* secret) const {
   const std::string shown = absl::StrCat("tgtadm -C ", control_number_, " --op ", op, " --mode ", mode,
                                          words.empty() ? "" : " ", absl::StrJoin(words, " "));
-  std::string line = absl::StrCat("tgtadm -C ", control_number_, " --lld iscsi --op ", op, " --mode ", mode);
+  std::string line = absl::StrCat("exec tgtadm -C ", control_number_, " --lld iscsi --op ", op, " --mode ", mode);
   for (const std::string& word : words) absl::StrAppend(&line, " ", ShellQuote(word));
   if (secret != nullptr) absl::StrAppend(&line, " --password ", ShellQuote(*secret));
   ASSIGN_OR_RETURN(CommandResult result, shell_.Run(shown, line, kTimeout));
@@ -91,8 +92,11 @@ absl::Status Tgtadm::Allow(uint32_t tid, const std::string& initiator) const {
   return Change("bind", "target", {"--tid", Flag(tid), "--initiator-name", initiator});
 }
 
-absl::Status Tgtadm::Disallow(uint32_t tid, const std::string& initiator) const {
-  return Change("unbind", "target", {"--tid", Flag(tid), "--initiator-name", initiator});
+absl::Status Tgtadm::Disallow(uint32_t tid, const std::string& entry) const {
+  // RFC 7143 §4.2.7.3: every iSCSI name begins with one of these; tgt's list holds addresses as well.
+  const bool name =
+      absl::StartsWith(entry, "iqn.") || absl::StartsWith(entry, "eui.") || absl::StartsWith(entry, "naa.");
+  return Change("unbind", "target", {"--tid", Flag(tid), name ? "--initiator-name" : "--initiator-address", entry});
 }
 
 absl::Status Tgtadm::DeleteConnection(uint32_t tid, uint64_t session, uint32_t connection) const {

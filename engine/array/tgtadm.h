@@ -32,7 +32,7 @@ class Tgtadm {
   absl::Status BindAccount(uint32_t tid, const std::string& user) const;
 
   absl::Status Allow(uint32_t tid, const std::string& initiator) const;
-  absl::Status Disallow(uint32_t tid, const std::string& initiator) const;
+  absl::Status Disallow(uint32_t tid, const std::string& entry) const;  // as TgtTarget::allowed lists it
   absl::Status DeleteConnection(uint32_t tid, uint64_t session, uint32_t connection) const;
 
  private:

@@ -40,7 +40,7 @@ class Key {
   Key() = default;
   Key& Add(const Bytes16& bytes) { return Add({reinterpret_cast<const char*>(bytes.data()), bytes.size()}); }
   Key& Add(std::string_view bytes);  // what does not fit is left out: no stored name is as long
-  Key& AddName(std::string_view name) { return Add(name).Add(std::string_view("", 1)); }
+  Key& AddName(std::string_view name) { return Add(name).Add(std::string_view("\0", 1)); }
   Key& AddSerial(uint32_t serial);
   std::string_view view() const { return {bytes_.data(), size_}; }
 

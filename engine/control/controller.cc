@@ -627,7 +627,13 @@ absl::Status Controller::Flush(absl::Duration now) {
   for (const auto& [session, message] : std::exchange(messages_, {})) world_.SendToAgent(session, message);
   const auto replies = std::exchange(replies_, {});
   std::set<SessionId> urgent;  // an answer comes after the news it is about
-  for (const auto& [to, reply] : replies) urgent.insert(to.session);
+  for (const auto& [to, reply] : replies) {
+    urgent.insert(to.session);
+    // And on the node that the dataset goes to: whoever hears that a mv is done looks there next.
+    const Dataset* dataset = cluster_.Find(DatasetId::Parse(reply.dataset_id()).value_or(DatasetId()));
+    if (dataset == nullptr || !dataset->desired.node) continue;
+    if (const auto session = sessions_.SessionOf(*dataset->desired.node)) urgent.insert(*session);
+  }
   for (const SessionId session : sessions_.All()) {
     if (auto delta = sessions_.Take(session, cluster_, urgent.contains(session), now)) {
       rpc::AgentDown down;

@@ -19,9 +19,9 @@
 namespace flocker::lun {
 namespace {
 
-// 20 MiB: with code and libraries under the 32 MiB of locked memory that DESIGN §5 allows; 19 of the largest requests
-// at once, or all 256 slots with up to 80 KiB each.
-constexpr size_t kArenaData = size_t{20} << 20;
+// 16 MiB: with code and libraries (11 MiB) under the 32 MiB of locked memory that DESIGN §5 allows; 15 of the largest
+// requests at once, or all 256 slots with up to 64 KiB each.
+constexpr size_t kArenaData = size_t{16} << 20;
 constexpr uint32_t kSlots = 256;
 constexpr uint16_t kMaxBackground = 192;  // leaves slots for the requests that FUSE does not count
 constexpr int kRequestsPerTurn = 32;      // then the answers get their turn

@@ -65,6 +65,7 @@ void Server::On(const Login& login) {
   }
   session_.Close();  // of a login that a later grant overtakes
   epoch_ = login.epoch;
+  loss_.reset();
   grant_ = login;
   login_at_ = now_ + Backoff(failed_logins_);
   state_ = State::kConnecting;

@@ -37,7 +37,7 @@ class Uuid {
     std::string text(hex32.substr(0, 32));
     text[12] = '4';
     text[16] = "89ab"[static_cast<unsigned>(text[16]) % 4];
-    for (const size_t at : {8, 13, 18, 23}) text.insert(at, 1, '-');
+    for (const size_t at : {8U, 13U, 18U, 23U}) text.insert(at, 1, '-');
     return *Parse(text);
   }
 

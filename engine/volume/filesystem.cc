@@ -102,8 +102,15 @@ absl::Status RemovePath(const std::string& path) {
                      absl::StrCat("cannot remove the mountpoint ", path, error == ENOTEMPTY ? kWrittenBelow : ""));
 }
 
-// One that is there already comes from a crash or a failed proof. It is not replaced: see Aside.
+// Where an unmounted path waits for the proof. It must vanish at once, or a container could be started on it; but
+// removing it would detach the copies that other mount namespaces have of it (fs/namei.c, vfs_rmdir), whose holders
+// must lose nothing when the proof fails. Renaming leaves those alone.
+std::string Aside(const std::string& path) { return absl::StrCat(path, ".released"); }
+
+// The one that waits for a proof is taken back, not replaced. One that is there already comes from a crash.
 absl::Status MakePath(const std::string& path) {
+  if (rename(Aside(path).c_str(), path.c_str()) == 0) return absl::OkStatus();
+  if (errno != ENOENT) return ErrnoStatus(errno, absl::StrCat("cannot take the mountpoint ", path, " back"));
   if (mkdir(path.c_str(), 0) == 0) return absl::OkStatus();
   if (errno != EEXIST) return ErrnoStatus(errno, absl::StrCat("cannot make the mountpoint ", path));
   std::error_code error;
@@ -118,16 +125,6 @@ absl::Status Unmount(const std::string& path) {
   if (!present || umount2(path.c_str(), UMOUNT_NOFOLLOW) == 0) return absl::OkStatus();
   if (errno == EBUSY) return Refuse(Cause::kBusy, absl::StrCat(path, " is in use and stays mounted"));
   return ErrnoStatus(errno, absl::StrCat("cannot unmount ", path));
-}
-
-// Where an unmounted path waits for the proof. It must vanish at once, or a container could be started on it; but
-// removing it would detach the copies that other mount namespaces have of it (fs/namei.c, vfs_rmdir), whose holders
-// must lose nothing when the proof fails. Renaming leaves those alone.
-std::string Aside(const std::string& path) { return absl::StrCat(path, ".released"); }
-
-absl::Status MoveAside(const std::string& path) {
-  if (rename(path.c_str(), Aside(path).c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
-  return ErrnoStatus(errno, absl::StrCat("cannot move the unmounted ", path, " aside"));
 }
 
 }  // namespace
@@ -176,15 +173,18 @@ absl::Status UnmountFilesystem(const std::string& path) {
   return RemovePath(path);
 }
 
-absl::Status ReleaseFilesystem(const MountRequest& request, absl::Duration grace) {
-  RETURN_IF_ERROR(Unmount(request.path));
-  RETURN_IF_ERROR(MoveAside(request.path));
-  const absl::Status proof = ProveExclusive(request.device, grace);
-  if (proof.ok()) return RemovePath(Aside(request.path));
+absl::Status UnmountForProof(const std::string& path) {
+  RETURN_IF_ERROR(Unmount(path));
+  if (rename(path.c_str(), Aside(path).c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+  return ErrnoStatus(errno, absl::StrCat("cannot move the unmounted ", path, " aside"));
+}
 
-  if (rename(Aside(request.path).c_str(), request.path.c_str()) != 0 && errno != ENOENT) {
-    return Annotate(ErrnoStatus(errno, absl::StrCat("cannot move ", request.path, " back")), proof.ToString());
-  }
+absl::Status RemoveReleasedPath(const std::string& path) { return RemovePath(Aside(path)); }
+
+absl::Status ReleaseFilesystem(const MountRequest& request, absl::Duration grace) {
+  RETURN_IF_ERROR(UnmountForProof(request.path));
+  absl::Status proof = ProveExclusive(request.device, grace);
+  if (proof.ok()) return RemoveReleasedPath(request.path);
   MountRequest again = request;
   again.fresh_root.reset();
   const absl::Status mounted = MountFilesystem(again);

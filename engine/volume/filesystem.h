@@ -44,15 +44,22 @@ absl::Status MountFilesystem(const MountRequest& request);
 absl::Status SyncFilesystem(const std::string& path);
 
 // umount, never lazy, then removes the path. Idempotent. Blocks while dirty data is written back: sync first. kBusy
-// when the kernel says so; nothing has changed then. A success does not yet mean that nobody else holds the filesystem:
-// see exclusive.h.
+// when the kernel says so; nothing has changed then. To undo an attach that failed, not to release: it does not prove
+// that nobody else holds the filesystem, and removing the path detaches the copies other mount namespaces have of it,
+// so that a proof made afterwards would find nobody.
 absl::Status UnmountFilesystem(const std::string& path);
 
-// The release (DESIGN §2, "In use", step 4): umount, ProveExclusive, and mounted again when the proof fails. The path
-// is gone the moment it is no longer mounted. Idempotent: what is not mounted is proven all the same. Blocks while
-// dirty data is written back (sync first), then at most `grace`. OK: unmounted, and held by nobody. kBusy: mounted as
-// it was (under a new mount id), nothing lost. Any other error: read FindMount to see where it stands.
-// `request.fresh_root` plays no part.
+// The release (DESIGN §2, "In use", step 4), in three steps for whoever journals each, or at once.
+//
+// UnmountForProof: as UnmountFilesystem, but the path is renamed and not removed: it is gone from its place the moment
+// nothing is mounted there, and others' copies stay. Then ProveExclusive; then RemoveReleasedPath when it succeeded, or
+// MountFilesystem when it did not (which takes the renamed path back). All idempotent.
+absl::Status UnmountForProof(const std::string& path);
+absl::Status RemoveReleasedPath(const std::string& path);
+
+// All of it. What is not mounted is proven all the same. Blocks while dirty data is written back (sync first), then at
+// most `grace`. OK: unmounted, and held by nobody. kBusy: mounted as it was (under a new mount id), nothing lost. Any
+// other error: read FindMount to see where it stands. `request.fresh_root` plays no part.
 absl::Status ReleaseFilesystem(const MountRequest& request, absl::Duration grace = absl::Milliseconds(100));
 
 // For a fenced attachment, whose device must already fail its I/O: stops the filesystem (FS_IOC_SHUTDOWN without a log

@@ -22,23 +22,25 @@ struct Finding {
 };
 
 std::optional<Finding> LookAt(const HolderQuery& query, const ProcTask& task) {
-  const auto held = [&](const std::string& link) {
+  const auto held = [&](const std::string& link, bool descriptor) {
     const auto identity = task.Identity(link);
-    return identity && Belongs(query, identity->device, identity->inode);
+    if (!identity || !Belongs(query, identity->device, identity->inode)) return false;
+    // A directory that is only listed through the tree (find, ls) is no use of the dataset: see holders.h.
+    return !(descriptor && identity->directory && identity->device == query.fuse_device);
   };
   if (task.own_fs) {
     for (const char* link : {"cwd", "root"}) {
-      if (held(link)) return Finding{link, task.LinkText(link)};
+      if (held(link, false)) return Finding{link, task.LinkText(link)};
     }
   }
   if (task.own_files) {
     for (const std::string& number : task.Descriptors()) {
       const std::string link = absl::StrCat("fd/", number);
-      if (held(link)) return Finding{absl::StrCat("fd ", number), task.LinkText(link)};
+      if (held(link, true)) return Finding{absl::StrCat("fd ", number), task.LinkText(link)};
     }
   }
   if (task.own_memory) {
-    if (held("exe")) return Finding{"exe", task.LinkText("exe")};
+    if (held("exe", false)) return Finding{"exe", task.LinkText("exe")};
     if (auto path = FindMapping(query, task.Read("maps"))) return Finding{"mmap", *std::move(path)};
   }
   return std::nullopt;

@@ -37,9 +37,11 @@ struct Holder {
 };
 
 // Looks at every task of this PID namespace (cwd, root, exe, descriptors, mapped files) and at every mount of every
-// mount namespace that a task is in. One holder per process, the first thing found. Processes that end meanwhile are no
-// error. Never asks the FUSE daemon nor the device (statx with AT_STATX_DONT_SYNC), so it may run while the dataset is
-// gated. Needs root. Blocks for milliseconds (see README.md).
+// mount namespace that a task is in. A descriptor of a directory in the tree does not count (a find over the tree must
+// not keep datasets where they are, and gets ESTALE when one goes); in the ext4 it does, for umount says so, and so
+// does a cwd in either. One holder per process, the first thing found. Processes that end meanwhile are no error. Never
+// asks the FUSE daemon nor the device (statx with AT_STATX_DONT_SYNC), so it may run while the dataset is gated. Needs
+// root. Blocks for milliseconds (see README.md).
 absl::StatusOr<std::vector<Holder>> FindHolders(const HolderQuery& query);
 
 // "held by pid 123 (postgres) in container 0123456789ab: cwd /mnt, and by …"; control characters escaped, long lists

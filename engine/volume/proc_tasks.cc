@@ -43,11 +43,12 @@ bool Share(pid_t one, pid_t other, kcmp_type what) { return syscall(SYS_kcmp, on
 
 std::optional<InodeIdentity> ProcTask::Identity(const std::string& link) const {
   struct statx status {};
-  if (statx(directory.get(), link.c_str(), AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_MNT_ID, &status) !=
-      0) {
+  if (statx(directory.get(), link.c_str(), AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO | STATX_MNT_ID,
+            &status) != 0) {
     return std::nullopt;
   }
-  return InodeIdentity{makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino, status.stx_mnt_id};
+  return InodeIdentity{makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino, status.stx_mnt_id,
+                       S_ISDIR(status.stx_mode)};
 }
 
 std::string ProcTask::LinkText(const std::string& link) const {

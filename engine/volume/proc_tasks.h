@@ -19,6 +19,7 @@ struct InodeIdentity {
   dev_t device = 0;
   uint64_t inode = 0;
   uint64_t mount_id = 0;
+  bool directory = false;
 };
 
 // One task. The `own_` fields are true for a process's first task, and for another thread when it does not share that

@@ -34,6 +34,7 @@ std::vector<std::string> Lines(const std::string& text) { return absl::StrSplit(
 TestCluster::TestCluster(ClusterOptions options)
     : options_(std::move(options)), outer_owner_(std::getenv("FLOCKER_OWNER")) {
   setenv("FLOCKER_OWNER", dir().c_str(), 1);
+  std::filesystem::permissions(dir(), std::filesystem::perms(0755));  // tests are other users, too
   const std::string pool = scratch_ / "pool";
   std::filesystem::create_directory(pool);
   if (options_.pool_bytes != 0 &&
@@ -86,7 +87,7 @@ absl::Status TestCluster::Start() {
   RETURN_IF_ERROR(StartControl());
   for (const auto& [node, agent] : agents_) RETURN_IF_ERROR(agent->Start());
   for (const auto& [node, agent] : agents_) {
-    if (!Eventually(kStartTimeout, [&] { return Connected(node) && TreeAnswers(node); })) {
+    if (!Eventually(kStartTimeout, [&, &node = node] { return Connected(node) && TreeAnswers(node); })) {
       return absl::DeadlineExceededError(absl::StrCat("node ", node, " does not come up"));
     }
   }

@@ -2,7 +2,9 @@
 
 #include <iscsi/iscsi.h>
 #include <iscsi/scsi-lowlevel.h>
+#include <poll.h>
 
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,10 +19,8 @@ constexpr int kTimeoutSeconds = 10;
 
 }  // namespace
 
-void Initiator::Close::operator()(iscsi_context* context) const {
-  iscsi_logout_sync(context);
-  iscsi_destroy_context(context);
-}
+// No logout: after a cut it would wait for an answer that cannot come, and closing the socket ends the session as well.
+void Initiator::Close::operator()(iscsi_context* context) const { iscsi_destroy_context(context); }
 
 void Initiator::Free::operator()(scsi_task* task) const { scsi_free_scsi_task(task); }
 
@@ -51,6 +51,8 @@ absl::Status Initiator::Check(const Task& task, const char* what) const {
       absl::StrFormat("%s: status %x, %s", what, task->status, iscsi_get_error(context_.get())));
 }
 
+void Initiator::GiveUpAfter(int seconds) { iscsi_set_timeout(context_.get(), seconds); }
+
 absl::Status Initiator::TestUnitReady() {
   return Check(Task(iscsi_testunitready_sync(context_.get(), lun_)), "TEST UNIT READY");
 }
@@ -76,6 +78,21 @@ absl::Status Initiator::Flush() {
 absl::Status Initiator::Unmap(uint64_t offset, uint32_t size) {
   unmap_list range{offset / kBlock, size / kBlock};
   return Check(Task(iscsi_unmap_sync(context_.get(), lun_, 0, 0, &range, 1)), "UNMAP");
+}
+
+void Initiator::SendWriteAndHangUp(uint64_t offset, const std::string& data) {
+  std::string copy = data;
+  iscsi_context* const context = context_.get();
+  const auto ignore_end = [](iscsi_context*, int, void*, void*) {};
+  if (iscsi_write16_task(context, lun_, offset / kBlock, reinterpret_cast<unsigned char*>(copy.data()),
+                         static_cast<uint32_t>(copy.size()), kBlock, 0, 0, 0, 0, 0, ignore_end, nullptr) == nullptr) {
+    std::abort();
+  }
+  while (iscsi_out_queue_length(context) > 0) {
+    pollfd ready{iscsi_get_fd(context), static_cast<short>(iscsi_which_events(context)), 0};
+    if (poll(&ready, 1, kTimeoutSeconds * 1000) <= 0 || iscsi_service(context, ready.revents) != 0) std::abort();
+  }
+  iscsi_disconnect(context);
 }
 
 absl::StatusOr<uint64_t> Initiator::Size() {

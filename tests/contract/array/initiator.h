@@ -16,8 +16,10 @@ namespace flocker::testing {
 
 class Initiator {
  public:
-  // Logs in to the address as the grant says. Each call gives up after 10 s.
+  // Logs in to the address as the grant says. Each call gives up after 10 s, or what GiveUpAfter says.
   static absl::StatusOr<Initiator> Login(const LunAddress& address, const Grant& grant);
+
+  void GiveUpAfter(int seconds);
 
   absl::Status Write(uint64_t offset, const std::string& data);
   absl::StatusOr<std::string> Read(uint64_t offset, uint32_t size);
@@ -26,6 +28,8 @@ class Initiator {
   absl::StatusOr<uint64_t> Size();         // READ CAPACITY (16), bytes
   absl::StatusOr<std::string> Identity();  // the T10 vendor ID designator of VPD page 0x83 (SPC-4 §7.8.6)
   absl::Status TestUnitReady();            // once; Aborted("sense <key>/<asc><ascq>") on CHECK CONDITION
+  // Hands a WRITE to the network and closes the connection without waiting for an answer, as a node that dies.
+  void SendWriteAndHangUp(uint64_t offset, const std::string& data);
 
  private:
   struct Close {

@@ -28,7 +28,7 @@ class ClusterTest : public ::testing::Test {
   }
 
   // As a user of node `from` types it: mv <tree>/<from>/<name> <tree>/<to>/.
-  int Move(const std::string& name, const std::string& from, const std::string& to) {
+  int Mv(const std::string& name, const std::string& from, const std::string& to) {
     const std::string& tree = cluster_.tree(from);
     return Rename(tree + "/" + from + "/" + name, tree + "/" + to + "/" + name);
   }

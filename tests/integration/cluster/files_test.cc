@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
+#include <functional>
 #include <string>
 
 #include "engine/base/file.h"

@@ -1,10 +1,11 @@
 // A dataset that somebody uses does not move: EBUSY, the holder named, and the data as writable as before. Each kind of
 // use once through the tree and once through the native mount.
 #include <fcntl.h>
-#include <sys/mount.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <memory>
+#include <ostream>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -21,6 +22,7 @@ struct Door {
   const char* name;
   bool native;
 };
+void PrintTo(const Door& door, std::ostream* out) { *out << door.name; }
 
 class InUse : public ClusterTest, public ::testing::WithParamInterface<Door> {
  protected:
@@ -33,7 +35,7 @@ class InUse : public ClusterTest, public ::testing::WithParamInterface<Door> {
 
   // The mv is refused as it should be, and the dataset goes on working.
   void ExpectBusy(pid_t holder) {
-    EXPECT_EQ(Move("db", "alpha", "beta"), EBUSY);
+    EXPECT_EQ(Mv("db", "alpha", "beta"), EBUSY);
     const std::string why = cluster_.Why("db");
     EXPECT_TRUE(absl::StrContains(why, "busy")) << why;
     EXPECT_TRUE(absl::StrContains(why, absl::StrCat(holder))) << "process " << holder << " is not named: " << why;
@@ -44,7 +46,7 @@ class InUse : public ClusterTest, public ::testing::WithParamInterface<Door> {
 
   // With the holder gone nothing is in the way any more.
   void ExpectMoves() {
-    EXPECT_EQ(Move("db", "alpha", "beta"), 0) << cluster_.Why("db");
+    EXPECT_EQ(Mv("db", "alpha", "beta"), 0) << cluster_.Why("db");
     EXPECT_EQ(ReadFile(cluster_.Path("beta", "db") + "/after").value_or("unread"), "still writable");
   }
 
@@ -87,7 +89,7 @@ TEST_P(InUse, IsAlsoInTheWayOfItsDestruction) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Through, InUse, ::testing::Values(Door{"Tree", false}, Door{"NativeMount", true}),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& tested) { return tested.param.name; });
 
 }  // namespace
 }  // namespace flocker::testing

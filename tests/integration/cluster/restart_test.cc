@@ -20,7 +20,7 @@ class Restart : public ClusterTest {
   // release's flush does not come back. The result arrives in `moved`.
   void BeginMove() {
     ASSERT_EQ(kill(cluster_.array().pid(), SIGSTOP), 0);
-    mover_ = std::thread([this] { moved_ = Move("db", "alpha", "beta"); });
+    mover_ = std::thread([this] { moved_ = Mv("db", "alpha", "beta"); });
     ASSERT_TRUE(Eventually(absl::Seconds(10), [&] {
       const auto row = cluster_.Find("db");
       return row && row->status == "detaching";
@@ -65,7 +65,7 @@ TEST_F(Restart, OfControlKilledInTheMiddleOfAMove) {
 TEST_F(Restart, OfControlKeepsEveryDataset) {
   MakeOnAlpha("db");
   MakeOnAlpha("db2");
-  ASSERT_EQ(Move("db2", "alpha", "beta"), 0);
+  ASSERT_EQ(Mv("db2", "alpha", "beta"), 0);
   ASSERT_EQ(Open(cluster_.Path("beta", "db2") + "/file"), 0);
   cluster_.control().Kill();
   ASSERT_TRUE(cluster_.StartControl().ok());
@@ -108,7 +108,7 @@ TEST_F(Restart, OfAnAgentUnderLoadIsNotNoticed) {
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(cluster_.LunServer("db"), server);
   EXPECT_EQ(cluster_.NativePath("alpha", "db"), native);
-  EXPECT_EQ(Move("db", "alpha", "beta"), 0) << cluster_.Why("db");  // and the new agent can let go of it
+  EXPECT_EQ(Mv("db", "alpha", "beta"), 0) << cluster_.Why("db");  // and the new agent can let go of it
 }
 
 }  // namespace

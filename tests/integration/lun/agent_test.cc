@@ -93,7 +93,7 @@ TEST(LunAgent, ARequestInFlightIsInTheArenaUntilItIsAnswered) {
   }
   rig.Send(rig.Grant());
   EXPECT_TRUE(rig.Expect<Resumed>().has_value());
-  EXPECT_EQ(write.get(), 0);
+  EXPECT_EQ(Outcome(write), 0);
   EXPECT_EQ(find(), nullptr);
   munmap(map, static_cast<size_t>(st.st_size));
 }
@@ -197,7 +197,7 @@ TEST(LunAgent, AFullPoolIsAPauseWhenTheAgentSaysSo) {
   ASSERT_TRUE(rig.Expect<WriteFailed>().has_value());
   pool.Enlarge();
   rig.Send(verdict);
-  EXPECT_EQ(write.get(), 0);
+  EXPECT_EQ(Outcome(write), 0);
 }
 
 TEST(LunAgent, AHeldWriteFailsByVerdictOrByTime) {
@@ -208,13 +208,13 @@ TEST(LunAgent, AHeldWriteFailsByVerdictOrByTime) {
   write = std::async(std::launch::async, FillPool, rig.file());
   ASSERT_TRUE(rig.Expect<WriteFailed>().has_value());
   rig.Send(NewMessage<Verdict>());
-  EXPECT_EQ(write.get(), EIO);
+  EXPECT_EQ(Outcome(write), EIO);
   write = std::async(std::launch::async, FillPool, rig.file());
   ASSERT_TRUE(rig.Expect<WriteFailed>().has_value());
   const auto timed_out = rig.Expect<IoTimedOut>();
   ASSERT_TRUE(timed_out.has_value());
   EXPECT_EQ(timed_out->failed, 1u);
-  EXPECT_EQ(write.get(), EIO);
+  EXPECT_EQ(Outcome(write), EIO);
 }
 
 }  // namespace

@@ -109,17 +109,11 @@ Login LunRig::Grant() {
 
 void LunRig::Start(const std::vector<std::string>& more_arguments) {
   ChildOptions options;
-  options.argv = {std::string(FLOCKER_BIN_DIR) + "/flocker-lun",
-                  "--node",
-                  "alpha",
-                  "--dataset",
-                  kDataset,
-                  "--mount-epoch",
-                  "1",
-                  "--mountpoint",
-                  file_,
-                  "--socket",
-                  socket_};
+  // A test that is killed takes it along: its requests must not hang whoever touches the file next.
+  options.argv = {"setpriv",       "--pdeathsig", "KILL",         std::string(FLOCKER_BIN_DIR) + "/flocker-lun",
+                  "--node",        "alpha",       "--dataset",    kDataset,
+                  "--mount-epoch", "1",           "--mountpoint", file_,
+                  "--socket",      socket_};
   options.argv.insert(options.argv.end(), more_arguments.begin(), more_arguments.end());
   const unique_fd output(open((scratch_ / "log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   options.output_fd = output.get();

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <future>
 #include <optional>
 #include <string>
 #include <vector>
@@ -112,6 +113,14 @@ class LunRig {
   uint64_t epoch_ = 0;
   std::string user_;
 };
+
+// What a write came back with; -1 and a failure when it does not come back within 20 s (the rig's end will fail it
+// then).
+inline int Outcome(std::future<int>& write) {
+  if (write.wait_for(std::chrono::seconds(20)) == std::future_status::ready) return write.get();
+  ADD_FAILURE() << "a request was never answered";
+  return -1;
+}
 
 // Polls until `condition` holds; false when it does not within 20 s.
 template <class F>

@@ -180,6 +180,20 @@ TEST_F(Release, IsRefusedByAMountBelow) {
   ExpectFree();
 }
 
+TEST_F(Release, StepByStepSurvivesACrashBetweenAnyTwo) {
+  ASSERT_OK(UnmountForProof(path_));
+  EXPECT_FALSE(std::filesystem::exists(path_)) << "a container could be started on it";
+  ASSERT_OK(UnmountForProof(path_));
+  ASSERT_OK(MountFilesystem(Request(loop_, 1)));
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".released"));
+  EXPECT_EQ(ReadText(path_ + "/file"), "content");
+  ASSERT_OK(UnmountForProof(path_));
+  ASSERT_OK(ProveExclusive(loop_.path()));
+  ASSERT_OK(RemoveReleasedPath(path_));
+  ASSERT_OK(RemoveReleasedPath(path_));
+  ExpectFree();
+}
+
 TEST_F(Release, WaitsForAHolderThatEndsWithinTheGrace) {
   const HolderChild holder(BindElsewhere(path_, scratch_ / "elsewhere", path_));
   ASSERT_EQ(umount2(path_.c_str(), 0), 0);

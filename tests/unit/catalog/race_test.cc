@@ -141,7 +141,8 @@ TEST(CatalogRace, AReaderThatIsOvertakenLooksAgain) {
   ASSERT_GE(child, 0);
   if (child == 0) ListUntilKilled(path, *lists);
   int status = 0;
-  for (uint32_t stop = 0; stop < 20; ++stop) {
+  const absl::Time end = absl::Now() + absl::Seconds(5);
+  for (uint32_t stop = 0; stop < 20 && absl::Now() < end; ++stop) {
     for (const uint64_t before = *lists; *lists < before + 2; sched_yield()) {
       ASSERT_EQ(waitpid(child, &status, WNOHANG), 0) << "the reader ended with " << WEXITSTATUS(status);
     }

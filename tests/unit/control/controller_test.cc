@@ -1,0 +1,363 @@
+#include "engine/control/controller.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/base/status.h"
+#include "tests/unit/model/fixtures.h"
+
+namespace flocker {
+namespace {
+
+using testing::NodeNumber;
+
+// Records what the controller causes, and whether it was committed first.
+class RecordingWorld : public World {
+ public:
+  absl::Status Commit(const Batch& batch) override {
+    if (fail_commits) return absl::ResourceExhaustedError("disk full");
+    batches.push_back(batch);
+    for (const Dataset& dataset : batch.put) committed[dataset.id] = dataset;
+    return absl::OkStatus();
+  }
+  void SendToAgent(SessionId session, const rpc::AgentDown& message) override { sent.emplace_back(session, message); }
+  void CloseSession(SessionId session) override { closed.push_back(session); }
+  void StartArrayAction(const Action& action, const Dataset& dataset) override {
+    EXPECT_TRUE(committed.contains(dataset.id) && committed[dataset.id] == dataset) << "an action before its commit";
+    actions.push_back(action);
+  }
+  void WriteRecord(const Dataset&) override {}
+  void RequestCapacity() override { ++capacity_requests; }
+  void Reply(uint64_t call, const rpc::OperationReply& reply) override { replies.emplace_back(call, reply); }
+  std::string RandomHex(size_t bytes) override {
+    std::string hex = std::to_string(++random);
+    return std::string(bytes * 2 - hex.size(), '0') + hex;
+  }
+  int64_t WallClockMs() override { return 0; }
+
+  bool fail_commits = false;
+  int capacity_requests = 0;
+  uint64_t random = 0;
+  std::vector<Batch> batches;
+  std::map<DatasetId, Dataset> committed;
+  std::vector<std::pair<SessionId, rpc::AgentDown>> sent;
+  std::vector<SessionId> closed;
+  std::vector<Action> actions;
+  std::vector<std::pair<uint64_t, rpc::OperationReply>> replies;
+};
+
+class ControllerTest : public ::testing::Test {
+ protected:
+  ControllerTest() { Restart({}); }
+
+  void Restart(const Snapshot& snapshot) {
+    controller_ = std::make_unique<Controller>(ControllerOptions{}, snapshot, world_, now_);
+  }
+  void Flush() { ASSERT_TRUE(controller_->Flush(now_).ok()); }
+  void Advance(absl::Duration by) {
+    now_ += by;
+    controller_->OnTick(now_);
+    Flush();
+  }
+  void Hello(SessionId session, int node, const std::string& name, const std::vector<rpc::Held>& held = {}) {
+    rpc::AgentUp up;
+    up.mutable_hello()->mutable_node()->set_id(NodeNumber(node).str());
+    up.mutable_hello()->mutable_node()->set_name(name);
+    for (const rpc::Held& item : held) *up.mutable_hello()->add_held() = item;
+    controller_->OnAgentMessage(session, up, now_);
+    Flush();
+  }
+  void Beat(SessionId session) {
+    rpc::AgentUp up;
+    up.mutable_heartbeat();
+    controller_->OnAgentMessage(session, up, now_);
+    Flush();
+  }
+  void Create(const std::string& operation, const std::string& name, int node, ReplyTo to) {
+    rpc::OperationRequest request;
+    request.set_id(operation);
+    request.mutable_create()->set_node_id(NodeNumber(node).str());
+    request.mutable_create()->set_name(name);
+    request.mutable_create()->set_size(uint64_t{1} << 30);
+    controller_->OnOperation(request, to, now_);
+    controller_->OnCapacity(PoolCapacity{.total = uint64_t{1} << 40, .free = uint64_t{1} << 40}, now_);
+    Flush();
+  }
+  void ArrayDone(OutcomeKind kind) {
+    ASSERT_FALSE(world_.actions.empty());
+    const Action action = world_.actions.back();
+    StepOutcome outcome{.kind = kind, .dataset = action.dataset, .epoch = action.epoch, .message = "array says no"};
+    controller_->OnArrayOutcome(action, outcome, absl::Milliseconds(1), now_);
+    Flush();
+  }
+  void Tell(SessionId session, const DatasetId& id, uint64_t epoch, rpc::Report::Kind kind) {
+    rpc::AgentUp up;
+    up.mutable_report()->set_dataset_id(id.str());
+    up.mutable_report()->set_epoch(epoch);
+    up.mutable_report()->set_kind(kind);
+    controller_->OnAgentMessage(session, up, now_);
+    Flush();
+  }
+  // "db" attached on node 1, whose agent's session is 1.
+  DatasetId AttachOne() {
+    Hello(1, 1, "alpha");
+    Hello(2, 2, "beta");
+    Create("op-create", "db", 1, {.session = 0, .call = 5});
+    ArrayDone(OutcomeKind::kCreated);
+    ArrayDone(OutcomeKind::kGranted);
+    const DatasetId id = controller_->cluster().FindName("db")->id;
+    Tell(1, id, 1, rpc::Report::FORMATTED);
+    Tell(1, id, 1, rpc::Report::ATTACHED);
+    return id;
+  }
+  void Move(const std::string& operation, const DatasetId& id, int node, uint64_t call, bool force = false) {
+    rpc::OperationRequest request;
+    request.set_id(operation);
+    request.mutable_rename()->set_dataset_id(id.str());
+    request.mutable_rename()->set_node_id(NodeNumber(node).str());
+    request.mutable_rename()->set_name("db");
+    request.mutable_rename()->set_force(force);
+    controller_->OnOperation(request, {.session = 0, .call = call}, now_);
+    Flush();
+  }
+  Phase PhaseOf(const DatasetId& id) { return controller_->cluster().Find(id)->placement.phase; }
+  std::string CauseOfReply(uint64_t call) {
+    for (const auto& [to, reply] : world_.replies) {
+      if (to == call) return reply.outcome().cause().empty() ? "ok" : reply.outcome().cause();
+    }
+    return "none";
+  }
+  int Count(SessionId session, rpc::AgentDown::KindCase kind) {
+    int count = 0;
+    for (const auto& [to, message] : world_.sent) count += to == session && message.kind_case() == kind ? 1 : 0;
+    return count;
+  }
+
+  absl::Duration now_ = absl::Hours(1);
+  RecordingWorld world_;
+  std::unique_ptr<Controller> controller_;
+};
+
+TEST_F(ControllerTest, ACreateIsAnsweredWhenItsLunExists) {
+  Hello(1, 1, "alpha");
+  Create("op", "db", 1, {.session = 0, .call = 9});
+  EXPECT_EQ(CauseOfReply(9), "none");
+  ArrayDone(OutcomeKind::kCreated);
+  EXPECT_EQ(CauseOfReply(9), "ok");
+}
+
+TEST_F(ControllerTest, AFailedCreateIsAnsweredAndPurged) {
+  Hello(1, 1, "alpha");
+  Create("op", "db", 1, {.session = 0, .call = 9});
+  ArrayDone(OutcomeKind::kCreateFailed);
+  EXPECT_NE(CauseOfReply(9), "ok");
+  EXPECT_EQ(world_.actions.back().kind, ActionKind::kArrayDestroy);
+  ArrayDone(OutcomeKind::kDestroyed);
+  EXPECT_TRUE(controller_->cluster().datasets().empty());
+  EXPECT_EQ(world_.batches.back().tombstones.size(), 1U);
+}
+
+TEST_F(ControllerTest, AnAnswerToATreeComesAfterTheNewsItIsAbout) {
+  Hello(1, 1, "alpha");
+  world_.sent.clear();
+  Create("op", "db", 1, {.session = 1});
+  ArrayDone(OutcomeKind::kCreated);
+  int view_at = -1;
+  int reply_at = -1;
+  for (size_t i = 0; i < world_.sent.size(); ++i) {
+    const rpc::AgentDown& message = world_.sent[i].second;
+    if (message.has_view() && message.view().datasets_size() > 0 &&
+        message.view().datasets(0).phase() != "provisioning") {
+      view_at = static_cast<int>(i);
+    }
+    if (message.has_reply()) reply_at = static_cast<int>(i);
+  }
+  ASSERT_GE(view_at, 0);
+  EXPECT_GT(reply_at, view_at);
+}
+
+TEST_F(ControllerTest, SecondAgentsOfAKnownNameOrIdAreRefused) {
+  Hello(1, 1, "alpha");
+  Hello(2, 2, "alpha");
+  EXPECT_EQ(Count(2, rpc::AgentDown::kRefused), 1);
+  Hello(3, 1, "alpha");
+  EXPECT_EQ(Count(3, rpc::AgentDown::kRefused), 1);
+  Hello(4, 1, "other");
+  EXPECT_EQ(Count(4, rpc::AgentDown::kRefused), 1);
+  EXPECT_EQ(world_.closed, (std::vector<SessionId>{2, 3, 4}));
+  Hello(5, 2, "beta");
+  EXPECT_EQ(Count(5, rpc::AgentDown::kWelcome), 1);
+}
+
+TEST_F(ControllerTest, AMoveIsAnsweredOnReleaseAndGoesOnByItself) {
+  const DatasetId id = AttachOne();
+  Move("m", id, 2, 7);
+  EXPECT_EQ(Count(1, rpc::AgentDown::kRelease), 1);
+  EXPECT_EQ(CauseOfReply(7), "none");
+  Tell(1, id, 1, rpc::Report::RELEASED);
+  EXPECT_EQ(CauseOfReply(7), "ok");
+  EXPECT_EQ(world_.actions.back().kind, ActionKind::kArrayRevoke);
+  ArrayDone(OutcomeKind::kRevoked);
+  ArrayDone(OutcomeKind::kGranted);
+  EXPECT_EQ(Count(2, rpc::AgentDown::kAttach), 1);
+}
+
+TEST_F(ControllerTest, BusyIsAnsweredRememberedAndExplained) {
+  const DatasetId id = AttachOne();
+  Move("m", id, 2, 7);
+  Tell(1, id, 1, rpc::Report::BUSY);
+  EXPECT_EQ(CauseOfReply(7), "busy");
+  const auto why = controller_->Why("db");
+  ASSERT_TRUE(why.ok());
+  EXPECT_EQ(why->cause, "busy");
+  EXPECT_TRUE(controller_->Why(id.Short()).ok());
+}
+
+TEST_F(ControllerTest, AnOperationThatTakesTooLongSaysThatItGoesOn) {
+  const DatasetId id = AttachOne();
+  Move("m", id, 2, 7);
+  for (int i = 0; i < 11; ++i) {
+    Beat(1);
+    Beat(2);
+    Advance(absl::Seconds(1));
+  }
+  EXPECT_EQ(CauseOfReply(7), "in-progress");
+  Tell(1, id, 1, rpc::Report::RELEASED);
+  EXPECT_EQ(PhaseOf(id), Phase::kRevoking);
+}
+
+TEST_F(ControllerTest, AskedAgainAfterARestartTheOperationIsNotExecutedTwice) {
+  const DatasetId id = AttachOne();
+  Move("m", id, 2, 7);
+  Tell(1, id, 1, rpc::Report::BUSY);
+  Snapshot snapshot;
+  for (const auto& [key, dataset] : world_.committed) snapshot.datasets.push_back(dataset);
+  for (const Batch& batch : world_.batches) {
+    snapshot.nodes.insert(snapshot.nodes.end(), batch.put_nodes.begin(), batch.put_nodes.end());
+  }
+  Restart(snapshot);
+  Move("m", id, 2, 8);
+  EXPECT_EQ(CauseOfReply(8), "busy");
+  EXPECT_EQ(PhaseOf(id), Phase::kAttached);
+}
+
+TEST_F(ControllerTest, ASilentNodeCountsAsDownAfterTheTimeoutAndIsFencedOnlyOnAMove) {
+  const DatasetId id = AttachOne();
+  for (int i = 0; i < 6; ++i) {
+    Advance(absl::Seconds(1));
+    Beat(2);
+  }
+  EXPECT_EQ(controller_->cluster().LivenessOf(NodeNumber(1)), Liveness::kDown);
+  EXPECT_EQ(controller_->cluster().LivenessOf(NodeNumber(2)), Liveness::kConnected);
+  EXPECT_EQ(PhaseOf(id), Phase::kAttached);
+  Move("m", id, 2, 7);
+  EXPECT_EQ(world_.actions.back().kind, ActionKind::kArrayFence);
+  EXPECT_EQ(CauseOfReply(7), "none");
+  ArrayDone(OutcomeKind::kFenced);
+  EXPECT_EQ(CauseOfReply(7), "ok");
+}
+
+TEST_F(ControllerTest, AfterAStartNobodyIsDownBeforeTwiceTheTimeout) {
+  Snapshot snapshot;
+  snapshot.nodes = {{.id = NodeNumber(1), .name = "alpha"}};
+  Restart(snapshot);
+  Advance(absl::Seconds(9));
+  EXPECT_EQ(controller_->cluster().LivenessOf(NodeNumber(1)), Liveness::kSilent);
+  Advance(absl::Seconds(2));
+  EXPECT_EQ(controller_->cluster().LivenessOf(NodeNumber(1)), Liveness::kDown);
+}
+
+TEST_F(ControllerTest, WhatANodeHoldsWithoutRightIsDropped) {
+  const DatasetId id = AttachOne();
+  controller_->OnAgentGone(2, now_);
+  rpc::Held stray;
+  stray.set_dataset_id(id.str());
+  stray.set_epoch(1);
+  stray.set_mount_epoch(1);
+  Hello(3, 2, "beta", {stray});
+  EXPECT_EQ(Count(3, rpc::AgentDown::kDrop), 1);
+}
+
+TEST_F(ControllerTest, ANodeThatComesBackEmptyIsFencedAndGrantedAnew) {
+  const DatasetId id = AttachOne();
+  controller_->OnAgentGone(1, now_);
+  Hello(3, 1, "alpha");
+  EXPECT_EQ(PhaseOf(id), Phase::kFencing);
+  ArrayDone(OutcomeKind::kFenced);
+  EXPECT_EQ(PhaseOf(id), Phase::kGranting);
+}
+
+TEST_F(ControllerTest, ARestartedArrayRenewsEverythingHeld) {
+  const DatasetId id = AttachOne();
+  controller_->OnArrayRestart(now_);
+  Flush();
+  EXPECT_EQ(PhaseOf(id), Phase::kRenewing);
+  EXPECT_EQ(world_.actions.back().kind, ActionKind::kArrayRenew);
+}
+
+TEST_F(ControllerTest, AFailedArrayCallIsRepeatedAfterAPause) {
+  const DatasetId id = AttachOne();
+  controller_->OnArrayRestart(now_);
+  Flush();
+  const size_t before = world_.actions.size();
+  ArrayDone(OutcomeKind::kFailed);
+  EXPECT_EQ(world_.actions.size(), before);
+  EXPECT_EQ(controller_->cluster().Find(id)->error, "array says no");
+  Advance(absl::Milliseconds(150));
+  EXPECT_EQ(world_.actions.size(), before + 1);
+}
+
+TEST_F(ControllerTest, NothingHappensWhenTheCommitFails) {
+  Hello(1, 1, "alpha");
+  world_.fail_commits = true;
+  const size_t actions = world_.actions.size();
+  rpc::OperationRequest request;
+  request.set_id("op");
+  request.mutable_create()->set_node_id(NodeNumber(1).str());
+  request.mutable_create()->set_name("db");
+  controller_->OnOperation(request, {.session = 0, .call = 9}, now_);
+  controller_->OnCapacity(PoolCapacity{.total = uint64_t{1} << 40, .free = uint64_t{1} << 40}, now_);
+  EXPECT_FALSE(controller_->Flush(now_).ok());
+  EXPECT_EQ(world_.actions.size(), actions);
+  EXPECT_TRUE(world_.replies.empty());
+}
+
+TEST_F(ControllerTest, TheValveClosesWhenAThirdOfFourNodesVanishTogether) {
+  const DatasetId id = AttachOne();
+  Hello(3, 3, "gamma");
+  Hello(4, 4, "delta");
+  for (int i = 0; i < 6; ++i) {
+    Advance(absl::Seconds(1));
+    for (const SessionId session : {2, 3, 4}) Beat(session);
+  }
+  EXPECT_FALSE(controller_->cluster().valve_closed()) << "one of four is less than a third";
+  controller_->OnAgentGone(3, now_);
+  Flush();
+  EXPECT_TRUE(controller_->cluster().valve_closed());
+  Move("m", id, 2, 7);
+  EXPECT_EQ(CauseOfReply(7), "node-down");
+  Move("n", id, 2, 8, /*force=*/true);
+  EXPECT_EQ(world_.actions.back().kind, ActionKind::kArrayFence);
+}
+
+TEST_F(ControllerTest, ACreateIsNotAdmittedBeyondThePool) {
+  Hello(1, 1, "alpha");
+  rpc::OperationRequest request;
+  request.set_id("op");
+  request.mutable_create()->set_node_id(NodeNumber(1).str());
+  request.mutable_create()->set_name("db");
+  controller_->OnOperation(request, {.session = 0, .call = 9}, now_);
+  EXPECT_EQ(world_.capacity_requests, 1);
+  controller_->OnCapacity(PoolCapacity{.total = uint64_t{1} << 30, .free = uint64_t{1} << 30}, now_);
+  Flush();
+  EXPECT_EQ(CauseOfReply(9), "no-space");
+  EXPECT_TRUE(controller_->cluster().datasets().empty());
+  EXPECT_EQ(controller_->Why("db")->cause, "no-space");
+}
+
+}  // namespace
+}  // namespace flocker
