@@ -29,7 +29,7 @@ SimHolding::SimHolding(Sim& sim, Machine& machine, Context context, Attachment a
 // ---- orders ----
 
 void SimHolding::OnAttach(const AttachOrder& order) {
-  if (order.epoch < attachment_.epoch || attachment_.aim == Aim::kDrop) return;
+  if (order.epoch < attachment_.epoch || TooLate(order.epoch)) return;
   const Attachment before = attachment_;
   attachment_ = OnAttachOrder(attachment_, order.epoch, order.formatted);
   if (before.epoch != attachment_.epoch || before.formatted != attachment_.formatted) Save();
@@ -39,13 +39,21 @@ void SimHolding::OnAttach(const AttachOrder& order) {
 }
 
 void SimHolding::OnRelease(uint64_t epoch) {
-  if (epoch < attachment_.epoch) return;
+  if (epoch < attachment_.epoch || TooLate(epoch)) return;
   attachment_ = OnReleaseOrder(attachment_, epoch);
   Kick();
 }
 
+bool SimHolding::TooLate(uint64_t epoch) {
+  if (!over_ && attachment_.aim != Aim::kDrop) return false;
+  attachment_.epoch = epoch;
+  not_held_ = true;
+  if (over_) Report(rpc::Report::NOT_HELD, "it was let go of before this order came");
+  return true;
+}
+
 void SimHolding::OnDrop(uint64_t epoch) {
-  if (epoch < attachment_.epoch) return;
+  if (epoch < attachment_.epoch || over_ || attachment_.aim == Aim::kDrop) return;
   attachment_ = OnDropOrder(attachment_);
   Save();
   Kick();

@@ -53,6 +53,7 @@ class SimHolding {
   void Wake();
   void Kick() { paused_ = false, Wake(); }
   bool TellControl(LocalStep step);
+  bool TooLate(uint64_t epoch);
   void Finish(LocalStep step, const absl::Status& status);
   void Report(rpc::Report::Kind kind, const std::string& message);
   void Save() { machine_.journal[key_] = attachment_; }
