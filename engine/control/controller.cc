@@ -271,6 +271,11 @@ void Controller::UpdateValve() {
 // ---- operations ----
 
 void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now) {
+  const auto known = request.id().empty() ? std::nullopt : FindOperation(cluster_, request.id());
+  if (known) {
+    if (known->operation.done) return Answer(to, request.id(), known->dataset, OperationStatus(known->operation));
+    return Wait(request.id(), known->dataset, to, now);
+  }
   if (!request.has_create() || (capacity_ && now - capacity_at_ <= kCapacityAge)) return Execute(request, to, now);
   if (parked_creates_.empty()) world_.RequestCapacity();
   parked_creates_.push_back({request, to});
@@ -284,7 +289,7 @@ void Controller::OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::
   }
   for (const ParkedCreate& create : parked) {
     if (capacity.ok()) {
-      Execute(create.request, create.to, now);
+      OnOperation(create.request, create.to, now);  // it may have been asked twice meanwhile
     } else {
       const absl::Status status =
           Refuse(Cause::kIo, absl::StrCat("the array cannot be asked for its space: ", capacity.status().message()));
@@ -310,10 +315,7 @@ absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& r
       wish.root_mode = create.root_mode();
       wish.now_ms = world_.WallClockMs();
       ASSIGN_OR_RETURN(Dataset dataset, PlanCreate(cluster_, wish));
-      if (dataset.id == wish.id) {
-        RETURN_IF_ERROR(
-            Admit(cluster_.promised(), dataset.size, *capacity_, options_.overcommit, options_.pool_reserve));
-      }
+      RETURN_IF_ERROR(Admit(cluster_.promised(), dataset.size, *capacity_, options_.overcommit, options_.pool_reserve));
       return dataset;
     }
     case rpc::OperationRequest::kRename: {
@@ -334,6 +336,13 @@ absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& r
   }
 }
 
+void Controller::Wait(const std::string& operation_id, const DatasetId& dataset, ReplyTo to, absl::Duration now) {
+  Waiter& waiter = waiters_[operation_id];
+  waiter.dataset = dataset;
+  waiter.to.push_back(to);
+  waiter.deadline = now + options_.operation_timeout;
+}
+
 void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now) {
   auto planned = PlanOperation(request);
   if (!planned.ok()) {
@@ -348,17 +357,12 @@ void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl:
     return Answer(to, request.id(), id, planned.status());
   }
   const Dataset* before = cluster_.Find(planned->id);
-  if (before == nullptr || !(*before == *planned)) {
-    work_[planned->id].timeline.clear();
-    AddEvent(planned->operation.kind, &*planned,
-             absl::StrCat(planned->operation.kind, " of ", before != nullptr ? before->name : planned->name, " asked ",
-                          Audit(request.caller())));
-    PutDataset(*planned);
-  }
-  Waiter& waiter = waiters_[request.id()];
-  waiter.dataset = planned->id;
-  waiter.to.push_back(to);
-  waiter.deadline = now + options_.operation_timeout;
+  work_[planned->id].timeline.clear();
+  AddEvent(planned->operation.kind, &*planned,
+           absl::StrCat(planned->operation.kind, " of ", before != nullptr ? before->name : planned->name, " asked ",
+                        Audit(request.caller())));
+  PutDataset(*planned);
+  Wait(request.id(), planned->id, to, now);
   AnswerIfDone(*planned);
 }
 

@@ -118,6 +118,7 @@ class Controller {
 
   absl::StatusOr<Dataset> PlanOperation(const rpc::OperationRequest& request);
   void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
+  void Wait(const std::string& operation_id, const DatasetId& dataset, ReplyTo to, absl::Duration now);
   void AnswerIfDone(const Dataset& dataset);
   void Answer(const ReplyTo& to, const std::string& operation_id, const DatasetId& dataset, const absl::Status& status);
 
