@@ -37,8 +37,8 @@ void LunProcess::Connect() {
   machine_.After(session_, backoff, [this] {
     connection_ = std::make_shared<Connection>(sim_.network, machine_.place());
     const auto bound = [this](auto f) {
-      return [this, token = session_.token(), f](auto... args) {
-        machine_.Do([token, f, args...] {
+      return [&machine = machine_, token = session_.token(), f](auto... args) {
+        machine.Do([token, f, args...] {
           if (!token.expired()) f(args...);
         });
       };
@@ -102,9 +102,9 @@ void LunProcess::Submit(const Command& command, Done done) {
 
 void LunProcess::Issue(Request& request) {
   request.issue = ++last_issue_;
-  const auto reply = [this, token = session_.token(), number = request.number,
+  const auto reply = [this, &machine = machine_, token = session_.token(), number = request.number,
                       issue = request.issue](const Disk& disk) {
-    machine_.Do([this, token, number, issue, disk] {
+    machine.Do([this, token, number, issue, disk] {
       if (!token.expired()) Answered(number, issue, disk);
     });
   };
