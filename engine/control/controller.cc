@@ -598,8 +598,10 @@ void Controller::OnTick(absl::Duration now) {
     for (const ReplyTo& to : it->second.to) Answer(to, it->first, it->second.dataset, status);
     it = waiters_.erase(it);
   }
-  for (const auto& [id, work] : work_) {
-    if (!work.running && work.retry_at > absl::ZeroDuration() && work.retry_at <= now) dirty_.insert(id);
+  for (auto& [id, work] : work_) {
+    if (work.running || work.retry_at <= absl::ZeroDuration() || work.retry_at > now) continue;
+    work.retry_at = {};  // due once: when there is nothing to try, as with a node that left, nothing wakes us again
+    dirty_.insert(id);
   }
   if (now >= next_heartbeat_) {
     next_heartbeat_ = now + options_.heartbeat_timeout / 5;
