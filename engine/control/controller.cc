@@ -168,7 +168,7 @@ void Controller::ReconcileHeld(SessionId session, const NodeId& node, const rpc:
     const Dataset& dataset = *cluster_.Find(id);
     const Phase phase = dataset.placement.phase;
     if (dataset.placement.node != node || held.contains(id)) continue;
-    if (phase == Phase::kAttached || phase == Phase::kRenewing) {
+    if (phase == Phase::kAttaching || phase == Phase::kAttached || phase == Phase::kRenewing) {
       ApplyOutcome({.kind = OutcomeKind::kNotHeld,
                     .dataset = id,
                     .epoch = dataset.placement.epoch,
@@ -206,7 +206,9 @@ void Controller::OnReport(const NodeId& node, const rpc::Report& report, absl::D
     if (session && holds) SendDrop(*session, report.dataset_id(), report.epoch());
     return;
   }
-  if (report.epoch() != dataset->placement.epoch) return;  // an older attachment's; the record has moved on
+  // An older epoch's means nothing any more, but for the loss of the very mount: a renewal brings none back.
+  const bool lost_mount = report.kind() == rpc::Report::NOT_HELD && report.epoch() >= dataset->placement.mount_epoch;
+  if (report.epoch() != dataset->placement.epoch && !lost_mount) return;
   Work& work = work_[*id];
   for (const rpc::TimelineStep& step : report.timeline()) {
     work.timeline.push_back({.step = step.step(), .duration_us = step.duration_us()});
@@ -216,7 +218,7 @@ void Controller::OnReport(const NodeId& node, const rpc::Report& report, absl::D
     if (row.report != report.kind()) continue;
     ApplyOutcome({.kind = row.outcome,
                   .dataset = *id,
-                  .epoch = report.epoch(),
+                  .epoch = dataset->placement.epoch,
                   .message = report.message(),
                   .block_size = report.block_size()},
                  now);
