@@ -143,12 +143,15 @@ void LunProcess::Fence() {
 
 bool LunProcess::Stop(bool file_in_use, std::function<void()> stopped) {
   if (file_in_use) return false;
-  machine_.After(life_, sim_.network.Delay(), [this, self = shared_from_this(), stopped = std::move(stopped)] {
-    CloseConnection();
-    state_ = State::kStopped;
-    listener_ = {};
-    FailAll();
-    stopped();
+  stopped_ = std::move(stopped);
+  machine_.After(life_, sim_.network.Delay(), [this, self = shared_from_this()] {
+    if (alive()) {
+      CloseConnection();
+      state_ = State::kStopped;
+      listener_ = {};
+      FailAll();
+    }
+    if (const auto tell = std::exchange(stopped_, nullptr)) tell();
   });
   return true;
 }
@@ -166,6 +169,7 @@ void LunProcess::Die(bool with_machine) {
   CloseConnection();
   FailAll();
   if (const auto died = std::exchange(listener_, {}).died) died();
+  if (const auto tell = std::exchange(stopped_, nullptr)) tell();
 }
 
 }  // namespace flocker::sim
