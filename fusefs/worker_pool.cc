@@ -11,6 +11,11 @@
 
 namespace flocker {
 
+WorkerThreads::~WorkerThreads() {
+  MutexLock lock(mutex_);
+  while (count_ > 0) changed_.Wait(lock);
+}
+
 void WorkerThreads::Add() {
   MutexLock lock(mutex_);
   ++count_;
