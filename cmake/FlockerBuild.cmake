@@ -41,6 +41,12 @@ if(FLOCKER_SANITIZE)
   add_link_options(-fsanitize=${FLOCKER_SANITIZE})
 endif()
 
+option(FLOCKER_FUZZ "Build the fuzz targets alone (clang)" OFF)
+if(FLOCKER_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address -fno-omit-frame-pointer -g1)
+  add_link_options(-fsanitize=address)
+endif()
+
 # A room's static library flocker_<room>: its sources and the rooms it may use.
 function(flocker_library room)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})

@@ -1,7 +1,5 @@
 #include "engine/agent/agent.h"
 
-#include <sys/stat.h>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "engine/base/file.h"
@@ -111,14 +109,9 @@ absl::Status Agent::StartTreeServer() {
                           ControlLink* link = link_;
                           return link != nullptr && link->reachable();
                         }});
-  const std::string address = absl::StrCat("unix:", config_.root, "/agent.sock");
   grpc::ServerBuilder builder;
-  AddListener(builder, address);
   builder.RegisterService(tree_.get());
-  const mode_t before = umask(0177);  // the socket is root's from its first moment
-  server_ = builder.BuildAndStart();
-  umask(before);
-  if (server_ == nullptr) return absl::UnavailableError(absl::StrCat("cannot listen on ", address));
+  ASSIGN_OR_RETURN(server_, StartServer(builder, {absl::StrCat("unix:", config_.root, "/agent.sock")}));
   return absl::OkStatus();
 }
 

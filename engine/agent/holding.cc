@@ -19,6 +19,7 @@ namespace {
 constexpr absl::Duration kLoginTimeout = absl::Seconds(30);
 constexpr absl::Duration kStopTimeout = absl::Seconds(20);
 constexpr absl::Duration kDetachTimeout = absl::Seconds(5);
+constexpr char kRemedy[] = "; end or close that, then try again";
 constexpr absl::Duration kGateGrace = absl::Milliseconds(200);  // DESIGN §2: RELEASE arrives asynchronously
 
 }  // namespace
@@ -75,7 +76,7 @@ void Holding::OnAttach(const AttachOrder& order) {
   std::shared_ptr<LunServer> server;
   {
     const MutexLock lock(mutex_);
-    if (order.epoch < attachment_.epoch || attachment_.aim == Aim::kDrop) return;
+    if (order.epoch < attachment_.epoch || TooLate(order.epoch)) return;
     const Attachment before = attachment_;
     attachment_ = OnAttachOrder(attachment_, order.epoch, order.formatted);
     if (before.epoch != attachment_.epoch || before.formatted != attachment_.formatted) Save();
@@ -88,16 +89,26 @@ void Holding::OnAttach(const AttachOrder& order) {
 
 void Holding::OnRelease(uint64_t epoch) {
   const MutexLock lock(mutex_);
-  if (epoch < attachment_.epoch) return;
+  if (epoch < attachment_.epoch || TooLate(epoch)) return;
   attachment_ = OnReleaseOrder(attachment_, epoch);
   Kick();
+}
+
+// Without an answer control would wait for ever for what nobody is going to do.
+bool Holding::TooLate(uint64_t epoch) {
+  if (!over_ && attachment_.aim != Aim::kDrop) return false;
+  attachment_.epoch = epoch;
+  not_held_ = true;
+  if (over_) Report(rpc::Report::NOT_HELD, "it was let go of before this order came");
+  return true;
 }
 
 void Holding::OnDrop(uint64_t epoch) {
   std::shared_ptr<LunServer> server;
   {
     const MutexLock lock(mutex_);
-    if (epoch < attachment_.epoch) return;
+    // Once it is being dropped its journal entry goes, and must not be written again.
+    if (epoch < attachment_.epoch || over_ || attachment_.aim == Aim::kDrop) return;
     attachment_ = OnDropOrder(attachment_);
     Save();
     server = lun_;
@@ -151,7 +162,7 @@ void Holding::OnLunDied() {
     spdlog::error("{}: {}", id_.str(), std::string(status.message()));
   }
   const MutexLock lock(mutex_);
-  lun_died_ = true;
+  not_held_ = true;
   attachment_ = OnDropOrder(attachment_);
   Kick();
 }
@@ -221,7 +232,7 @@ void Holding::AdoptFromMachine() {
     lun_ = *std::move(found_lun);
     attachment_.session_epoch = lun_->session_epoch();
   } else {
-    lun_died_ = true;
+    not_held_ = true;
   }
   // Nothing of it outlived the last agent (the machine was rebooted): there is no order to begin anew.
   if (attachment_.stage == Stage::kEmpty && !found.lun) attachment_ = OnDropOrder(attachment_);
@@ -231,15 +242,15 @@ void Holding::AdoptFromMachine() {
 }
 
 void Holding::Run() {
-  bool over = false;
-  while (!over) {
+  while (true) {
     LocalStep step = LocalStep::kNone;
     {
       MutexLock lock(mutex_);
+      if (over_) break;
       while (!stopping_ && (paused_ || NextLocalStep(attachment_) == LocalStep::kNone)) wake_.Wait(lock);
       if (stopping_) return;
       step = NextLocalStep(attachment_);
-      if (TellControl(step, over)) continue;
+      if (TellControl(step)) continue;
     }
     const absl::Time start = absl::Now();
     const absl::Status status = RunStep(step);
@@ -252,9 +263,9 @@ void Holding::Run() {
       entry.set_duration_us(took);
       timeline_.push_back(std::move(entry));
       if (step == LocalStep::kDrop) {
-        Report(lun_died_ ? rpc::Report::NOT_HELD : rpc::Report::DROPPED, "fenced attachment cleaned up");
-        over = true;
-        continue;
+        Report(not_held_ ? rpc::Report::NOT_HELD : rpc::Report::DROPPED, "fenced attachment cleaned up");
+        over_ = true;
+        break;
       }
       const bool busy = !status.ok() && CauseOf(status) == Cause::kBusy && attachment_.aim == Aim::kRelease;
       const StepResult result = status.ok() ? StepResult::kDone : busy ? StepResult::kBusy : StepResult::kFailed;
@@ -274,7 +285,7 @@ void Holding::Run() {
   context_.forget(id_, mount_epoch_);
 }
 
-bool Holding::TellControl(LocalStep step, bool& over) {
+bool Holding::TellControl(LocalStep step) {
   switch (step) {
     case LocalStep::kReportFormatted:
       Report(rpc::Report::FORMATTED, "");
@@ -292,7 +303,7 @@ bool Holding::TellControl(LocalStep step, bool& over) {
       }
       Report(rpc::Report::RELEASED, "");
       context_.tree->Ungate(id_);
-      over = true;
+      over_ = true;
       break;
     default:
       return false;
@@ -444,13 +455,13 @@ absl::Status Holding::GateTree() {
   if (open_handles == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<Holder> holders, FindHolders(Query()));
   const std::string who = holders.empty() ? "" : absl::StrCat(": ", Describe(holders));
-  return Refuse(Cause::kBusy, absl::StrCat(open_handles, " files are open through the tree", who));
+  return Refuse(Cause::kBusy, absl::StrCat(open_handles, " files are open through the tree", who, kRemedy));
 }
 
 absl::Status Holding::Scan() {
   ASSIGN_OR_RETURN(const std::vector<Holder> holders, FindHolders(Query()));
   if (holders.empty()) return absl::OkStatus();
-  return Refuse(Cause::kBusy, Describe(holders));
+  return Refuse(Cause::kBusy, absl::StrCat(Describe(holders), kRemedy));
 }
 
 absl::Status Holding::Unmount() {

@@ -83,8 +83,10 @@ class Holding {
   void Drop();
   // A release was refused or failed: whoever waits at the gate goes on.
   void LetIn();
-  // A step that only tells control; true when it was one. After the last of all, `over` is true.
-  bool TellControl(LocalStep step, bool& over) REQUIRES(mutex_);
+  // A step that only tells control; true when it was one.
+  bool TellControl(LocalStep step) REQUIRES(mutex_);
+  // True when the order comes too late to be carried out: then its answer is NOT_HELD, at once or at the end.
+  bool TooLate(uint64_t epoch) REQUIRES(mutex_);
   void Report(rpc::Report::Kind kind, const std::string& message) REQUIRES(mutex_);
   void Save() REQUIRES(mutex_);
   void Kick() REQUIRES(mutex_);
@@ -110,7 +112,8 @@ class Holding {
   std::optional<AttachOrder> order_ GUARDED_BY(mutex_);
   bool paused_ GUARDED_BY(mutex_) = false;  // the last step failed: control repeats its order
   bool stopping_ GUARDED_BY(mutex_) = false;
-  bool lun_died_ GUARDED_BY(mutex_) = false;  // as opposed to: fenced by control
+  bool over_ GUARDED_BY(mutex_) = false;      // its last report is out; the agent is about to forget it
+  bool not_held_ GUARDED_BY(mutex_) = false;  // control waits for the word that nothing of it is here any more
   bool writes_paused_ GUARDED_BY(mutex_) = false;
   bool write_failed_again_ GUARDED_BY(mutex_) = false;
   std::string busy_ GUARDED_BY(mutex_);  // who holds it

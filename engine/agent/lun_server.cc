@@ -261,24 +261,30 @@ absl::Status LunServer::WaitReady(uint64_t epoch, absl::Duration timeout) {
 }
 
 absl::Status LunServer::Stop(absl::Duration timeout) {
-  {
-    const MutexLock lock(mutex_);
-    refusal_ = absl::OkStatus();
-  }
-  Send(lun::NewMessage<lun::Stop>());
-  const auto deadline = SteadyDeadline(timeout);
-  {
-    MutexLock lock(mutex_);
-    while (alive_ && refusal_.ok()) {
-      if (!changed_.WaitUntil(lock, deadline)) {
-        return absl::DeadlineExceededError(
-            absl::StrCat("flocker-lun did not end within ", absl::FormatDuration(timeout)));
-      }
+  const absl::Time deadline = absl::Now() + timeout;
+  while (true) {
+    {
+      const MutexLock lock(mutex_);
+      refusal_ = absl::OkStatus();
     }
-    if (!refusal_.ok()) return refusal_;
+    Send(lun::NewMessage<lun::Stop>());
+    const absl::Status status = WaitStopped(deadline);
+    if (status.ok()) break;
+    // The kernel tells the server of the loop device's last close a moment after we know of it.
+    if (ErrnoOf(status) != EBUSY || absl::Now() >= deadline) return status;
+    WaitEnd(pidfd_, kConnectPause);
   }
   for (const std::string& path : {paths_.socket, paths_.file}) unlink(path.c_str());
   return absl::OkStatus();
+}
+
+absl::Status LunServer::WaitStopped(absl::Time deadline) {
+  const auto until = SteadyDeadline(deadline - absl::Now());
+  MutexLock lock(mutex_);
+  while (alive_ && refusal_.ok()) {
+    if (!changed_.WaitUntil(lock, until)) return absl::DeadlineExceededError("flocker-lun did not end in time");
+  }
+  return refusal_;
 }
 
 void LunServer::Fence() { Send(lun::NewMessage<lun::Fence>()); }

@@ -70,6 +70,8 @@ class LunServer {
  private:
   LunServer(LunPaths paths, Watcher& watcher, Events events);
   absl::Status Connect(absl::Duration timeout);
+  // OK when the process has ended; else what it answered to kStop.
+  absl::Status WaitStopped(absl::Time deadline);
   void OnReadable();
   void Handle(const lun::Report& report);
   void SendLogin() REQUIRES(mutex_);

@@ -119,9 +119,14 @@ absl::StatusOr<std::map<DatasetId, PoolEntry>> Pool::List() const {
     if (words.size() != 3) continue;
     if (const auto backing = IdOf(words[1], ".img"); backing && words[0] == "img") {
       uint64_t size = 0;
-      if (absl::SimpleAtoi(words[2], &size)) entries[*backing].size = size;
+      if (!absl::SimpleAtoi(words[2], &size)) {
+        return absl::InternalError(absl::StrCat("the listing of the pool ", directory_, " garbled ", words[1]));
+      }
+      entries[*backing].size = size;
     } else if (const auto record = IdOf(words[1], ".json"); record && words[0] == "json") {
-      absl::Base64Unescape(words[2], &entries[*record].record);
+      if (!absl::Base64Unescape(words[2], &entries[*record].record)) {
+        return absl::InternalError(absl::StrCat("the listing of the pool ", directory_, " garbled ", words[1]));
+      }
     }
   }
   return entries;

@@ -1,13 +1,12 @@
 #include "engine/array/tgt.h"
 
 #include <algorithm>
+#include <string>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
@@ -23,10 +22,9 @@ constexpr absl::Duration kPollPause = absl::Milliseconds(10);
 // allowed.
 uint32_t FreshTid() {
   uint32_t tid = 0;
-  while (tid == 0) {
-    absl::SimpleHexAtoi(RandomHex(4), &tid);
-    tid &= 0x7fffffff;
-  }
+  do {
+    tid = static_cast<uint32_t>(std::stoul(RandomHex(4), nullptr, 16)) & 0x7fffffff;  // tgtadm reads it as an int
+  } while (tid == 0);
   return tid;
 }
 
@@ -132,7 +130,7 @@ absl::Status TgtArray::Resize(const DatasetId& id, uint64_t size) {
   RETURN_IF_ERROR(DeleteConnections(*target, nullptr, nullptr));
   const bool old = std::any_of(target->luns.begin(), target->luns.end(), IsOurs);
   while (old) {
-    const absl::Status deleted = tgtadm_.DeleteLun(target->tid, kLun);
+    absl::Status deleted = tgtadm_.DeleteLun(target->tid, kLun);
     if (deleted.ok()) break;
     if (!absl::IsInternal(deleted)) return deleted;
     if (absl::Now() > deadline) {
@@ -218,7 +216,7 @@ absl::Status TgtArray::Withdraw(const DatasetId& id, const flocker::Grant* only)
       break;
     } else {
       // Refused when a login that had begun was finished since: then it is a session to cut.
-      const absl::Status deleted = tgtadm_.DeleteTarget(target->tid);
+      absl::Status deleted = tgtadm_.DeleteTarget(target->tid);
       if (deleted.ok()) break;
       if (!absl::IsInternal(deleted)) return deleted;
       stalled = absl::DeadlineExceededError(deleted.message());
@@ -249,7 +247,7 @@ absl::Status TgtArray::DeleteConnections(const TgtTarget& target, const flocker:
     if (cut != nullptr && !cut->insert(session.id).second) continue;
     for (const uint32_t connection : session.connections) {
       // Refused when the connection ended by itself meanwhile; what counts is what the next show says.
-      const absl::Status deleted = tgtadm_.DeleteConnection(target.tid, session.id, connection);
+      absl::Status deleted = tgtadm_.DeleteConnection(target.tid, session.id, connection);
       if (!deleted.ok() && !absl::IsInternal(deleted)) return deleted;
     }
   }

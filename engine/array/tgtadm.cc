@@ -21,7 +21,7 @@ absl::StatusOr<std::string> Tgtadm::Run(const std::string& op, const std::string
                                         const std::vector<std::string>& words, const std::string* secret) const {
   const std::string shown = absl::StrCat("tgtadm -C ", control_number_, " --op ", op, " --mode ", mode,
                                          words.empty() ? "" : " ", absl::StrJoin(words, " "));
-  std::string line = absl::StrCat("tgtadm -C ", control_number_, " --lld iscsi --op ", op, " --mode ", mode);
+  std::string line = absl::StrCat("exec tgtadm -C ", control_number_, " --lld iscsi --op ", op, " --mode ", mode);
   for (const std::string& word : words) absl::StrAppend(&line, " ", ShellQuote(word));
   if (secret != nullptr) absl::StrAppend(&line, " --password ", ShellQuote(*secret));
   ASSIGN_OR_RETURN(CommandResult result, shell_.Run(shown, line, kTimeout));

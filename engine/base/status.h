@@ -50,6 +50,7 @@ absl::Status Annotate(const absl::Status& status, std::string_view context);
 
 #define FLOCKER_STATUS_CONCAT_(a, b) a##b
 #define FLOCKER_STATUS_CONCAT(a, b) FLOCKER_STATUS_CONCAT_(a, b)
+// NOLINTBEGIN(bugprone-macro-parentheses): `lhs` is a declaration.
 #define RETURN_IF_ERROR(expr)                                         \
   do {                                                                \
     if (absl::Status status_ = (expr); !status_.ok()) return status_; \
@@ -59,5 +60,6 @@ absl::Status Annotate(const absl::Status& status, std::string_view context);
   auto tmp = (expr);                      \
   if (!tmp.ok()) return tmp.status();     \
   lhs = *std::move(tmp)
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace flocker

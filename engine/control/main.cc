@@ -109,14 +109,9 @@ absl::Status Serve(const Config& config) {
   });
 
   grpc::ServerBuilder builder;
-  for (const std::string& address : config.listen) AddListener(builder, address);
   builder.RegisterService(&agents);
   builder.RegisterService(&clients);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", absl::StrJoin(config.listen, ", "), ": is another flocker-control running?"));
-  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server, StartServer(builder, config.listen));
   spdlog::info("flocker-control {} serves {} datasets on {}", FLOCKER_VERSION, snapshot.datasets.size(),
                absl::StrJoin(config.listen, ", "));
   return runner.Run(controller);

@@ -35,7 +35,7 @@ std::string IdentityOf(const scsi_inquiry_device_identification& page) {
   for (const auto* d = page.designators; d != nullptr; d = d->next) {
     if (d->association != SCSI_ASSOCIATION_LOGICAL_UNIT || d->designator_length <= 0) continue;
     const std::string_view bytes(d->designator, static_cast<size_t>(d->designator_length));
-    const std::string one =
+    std::string one =
         absl::StrCat(static_cast<int>(d->designator_type), ":", absl::BytesToHexString({bytes.data(), bytes.size()}));
     if (d->designator_type == SCSI_DESIGNATOR_TYPE_T10_VENDORT_ID) return one;
     absl::StrAppend(&all, all.empty() ? "" : ",", one);

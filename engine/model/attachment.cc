@@ -53,7 +53,9 @@ LocalStep NextToRelease(const Attachment& a) {
     case Stage::kServing:
       return LocalStep::kStopLun;
     case Stage::kEmpty:
-      return LocalStep::kReportReleased;
+      // A login that was refused or is still under way left its LUN server there: only its end proves that it holds
+      // nothing.
+      return a.leave == Leave::kStopped ? LocalStep::kReportReleased : LocalStep::kStopLun;
   }
   return LocalStep::kNone;
 }
@@ -102,6 +104,7 @@ void Advance(Attachment& a, LocalStep step) {
       break;
     case LocalStep::kStopLun:
       a.stage = Stage::kEmpty;
+      a.leave = Leave::kStopped;
       break;
     case LocalStep::kReportReleased:
     case LocalStep::kDrop:

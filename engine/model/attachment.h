@@ -19,7 +19,7 @@ namespace flocker {
 enum class Stage { kEmpty, kServing, kLooped, kFormatted, kMounted };
 
 // How far a release has come while the filesystem is still, or could be again, ours.
-enum class Leave { kNotYet, kSynced, kGated, kFree, kUnmounted, kProved, kBusy };
+enum class Leave { kNotYet, kSynced, kGated, kFree, kUnmounted, kProved, kStopped, kBusy };
 
 enum class Aim {
   kAttach,

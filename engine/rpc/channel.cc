@@ -1,6 +1,11 @@
 #include "engine/rpc/channel.h"
 
+#include <sys/stat.h>
+
+#include <utility>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "engine/base/status.h"
 
 namespace flocker {
@@ -25,12 +30,21 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
-void AddListener(grpc::ServerBuilder& builder, const std::string& address) {
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(grpc::ServerBuilder& builder,
+                                                          const std::vector<std::string>& addresses) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kKeepaliveMs / 2);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(kMaxMessage);
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials());
+  for (const std::string& address : addresses) builder.AddListeningPort(address, grpc::InsecureServerCredentials());
+  const mode_t before = umask(0177);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  umask(before);
+  if (server == nullptr) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", absl::StrJoin(addresses, ", "), ": does another process?"));
+  }
+  return server;
 }
 
 rpc::Outcome ToOutcome(const absl::Status& status) {

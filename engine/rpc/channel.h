@@ -5,8 +5,9 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "engine/rpc/flocker.pb.h"
 
 namespace flocker {
@@ -15,8 +16,11 @@ namespace flocker {
 // first call. Keepalive notices a peer that vanished without a word.
 std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address);
 
-// Adds a listening port to a server under construction. A unix socket is made for root alone (mode 0600).
-void AddListener(grpc::ServerBuilder& builder, const std::string& address);
+// Builds and starts a server that listens on all of `addresses`; a unix socket is its owner's alone (mode 0600) from
+// its first moment. Changes the process's umask for that time: call it before threads make files. Unavailable when an
+// address cannot be had.
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(grpc::ServerBuilder& builder,
+                                                          const std::vector<std::string>& addresses);
 
 // A refusal across the wire and back: cause and message survive.
 rpc::Outcome ToOutcome(const absl::Status& status);

@@ -3,6 +3,7 @@
 //   initiator --WRITE--> tgtd --pwrite--> ext4, frozen      fence: connection deleted, session still listed
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <thread>
 
@@ -98,6 +99,30 @@ TEST_F(TgtFence, AnInitiatorThatHungUpWithAStuckWriteIsNotGoneYet) {
   EXPECT_TRUE(Eventually([&] { return world_.array().Revoke(id_, old_).ok(); }));
   EXPECT_EQ(FirstBlock(), std::string(4096, '2'));
   EXPECT_TRUE(world_.array().Grant(id_, next_).ok());
+}
+
+TEST_F(TgtFence, AKilledTgtdHasNoSuccessorWhileItsWriteIsStuck) {
+  ASSERT_TRUE(world_.array().Create(id_, kSize, "{}").ok());
+  const auto address = world_.array().Grant(id_, old_);
+  ASSERT_TRUE(address.ok()) << address.status();
+  auto initiator = LoggedIn(*address, old_);
+  ASSERT_TRUE(initiator.ok()) << initiator.status();
+  pool_.Freeze();
+  initiator->SendWriteAndHangUp(0, std::string(4096, '2'));
+  EXPECT_TRUE(TgtdIsStuck());
+  kill(world_.server(), SIGKILL);
+
+  const auto successor = RunCommand({"tgtd", "-f", "-C", absl::StrCat(world_.tgtd().control_number()), "--iscsi",
+                                     absl::StrCat("portal=127.0.0.1:", FreePort())},
+                                    absl::Seconds(5));
+  ASSERT_TRUE(successor.ok()) << "a second tgtd runs: " << successor.status();
+  EXPECT_NE(successor->exit_code, 0);
+  EXPECT_EQ(world_.array().Fence(id_, old_).code(), absl::StatusCode::kUnavailable);
+
+  pool_.Thaw();
+  world_.KillServer();
+  world_.StartServer();
+  EXPECT_TRUE(world_.array().Fence(id_, old_).ok());
 }
 
 }  // namespace

@@ -89,6 +89,12 @@ TEST(Attachment, AReleaseInTheMiddleOfAnAttachUndoesWhatStands) {
                                               LocalStep::kReportReleased}));
 }
 
+TEST(Attachment, AReleaseStopsALunServerThatNeverLoggedIn) {
+  const Attachment a = AfterLocalStep(Ordered(), LocalStep::kStartLun, StepResult::kFailed);
+  Attachment released = OnReleaseOrder(a, 3);
+  EXPECT_EQ(RunTo(released), (std::vector<LocalStep>{LocalStep::kStopLun, LocalStep::kReportReleased}));
+}
+
 TEST(Attachment, AFailedReleaseBeginsAnew) {
   Attachment a = OnReleaseOrder(Mounted(), 3);
   RunTo(a, LocalStep::kScan);

@@ -1,0 +1,20 @@
+// Bugs planted on purpose, to show that the simulation would find them. Each lives in the simulation's own glue (what
+// stands between the real code and the simulated world), never in the product.
+#pragma once
+
+namespace flocker::sim {
+
+enum class Plant {
+  kNone,
+  kGrantBeforeRevoke,      // a revoke is answered at once and carried out later, beside the next grant
+  kEpochNotCompared,       // a report counts whatever epoch it is about
+  kReleaseWithoutProof,    // control believes in a release the moment it asks for it
+  kProofSkipped,           // the agent believes a scan that finds nobody, and proves nothing
+  kFenceNotVerified,       // a fence is done when the array says so, with the session still there
+  kCommitAfterAction,      // effects leave before what they rest on is durable
+  kTombstoneForgotten,     // a node that holds what is gone for good is not told to drop it
+  kReissueWithoutRenewal,  // a LUN server logs in again under its old grant and issues its writes once more
+  kFormatUnasked,          // mkfs without looking at what is there
+};
+
+}  // namespace flocker::sim

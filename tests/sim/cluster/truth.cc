@@ -1,0 +1,176 @@
+#include "truth.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "engine/base/status.h"
+
+namespace flocker::sim {
+namespace {
+
+bool AtNode(Phase phase) {
+  return phase == Phase::kAttaching || phase == Phase::kAttached || phase == Phase::kDetaching ||
+         phase == Phase::kRenewing;
+}
+
+}  // namespace
+
+// ---- the array ----
+
+void Truth::Granted(const DatasetId& id, const Grant& grant) {
+  const auto [it, fresh] = grants_.try_emplace({id, grant.epoch}, grant);
+  if (!fresh && !(it->second == grant)) {
+    Violated(absl::StrCat(id.Short(), ": epoch ", grant.epoch, " names two grants, to ", it->second.initiator, " and ",
+                          grant.initiator));
+  }
+  const Dataset* record = durable_.Find(id);
+  if (record == nullptr || record->placement.epoch < grant.epoch) {
+    Violated(absl::StrCat(id.Short(), ": epoch ", grant.epoch, " is granted and was never committed"));
+  }
+}
+
+void Truth::LoggedIn(const DatasetId& id, uint64_t epoch) {
+  uint64_t& newest = newest_login_[id];
+  if (epoch < newest) Violated(absl::StrCat(id.Short(), ": epoch ", epoch, " logs in after epoch ", newest, " did"));
+  newest = std::max(newest, epoch);
+}
+
+void Truth::MayWrite(const DatasetId& id, const std::set<std::string>& initiators) {
+  if (initiators.size() < 2) return;
+  Violated(absl::StrCat(id.Short(), ": two may write: ", absl::StrJoin(initiators, " and ")));
+}
+
+void Truth::Writes(const DatasetId& id, uint64_t epoch, uint64_t number, const Blocks& blocks) {
+  if (epoch < newest_login_[id]) {
+    Violated(absl::StrCat(id.Short(), ": a write of epoch ", epoch, " is accepted after epoch ", newest_login_[id],
+                          " logged in"));
+  }
+  if (const uint64_t there = blocks[number % kBlocks]; there > number) {
+    Violated(absl::StrCat(id.Short(), ": write ", number, " lands on the newer ", there));
+  }
+}
+
+void Truth::Formats(const DatasetId& id, uint64_t epoch) {
+  if (epoch < newest_login_[id]) Violated(absl::StrCat(id.Short(), ": mkfs of the old epoch ", epoch));
+  if (const Dataset* record = durable_.Find(id); record != nullptr && record->formatted) {
+    Violated(absl::StrCat(id.Short(), ": mkfs on a formatted volume, epoch ", epoch));
+  }
+  if (acknowledged_.contains(id)) Violated(absl::StrCat(id.Short(), ": mkfs over acknowledged data"));
+}
+
+// ---- the nodes ----
+
+void Truth::Acknowledged(const DatasetId& id, const std::vector<uint64_t>& numbers) {
+  if (numbers.empty()) return;
+  Blocks& blocks = acknowledged_[id];
+  for (const uint64_t number : numbers) {
+    ++acknowledged_writes_;
+    uint64_t& newest = blocks[number % kBlocks];
+    newest = std::max(newest, number);
+  }
+}
+
+void Truth::Read(const DatasetId& id, const Blocks& blocks) {
+  const auto it = acknowledged_.find(id);
+  if (it == acknowledged_.end()) return;
+  for (size_t i = 0; i < kBlocks; ++i) {
+    if (blocks[i] < it->second[i]) {
+      Violated(absl::StrCat(id.Short(), ": write ", it->second[i], " was acknowledged and is lost; block ", i,
+                            " holds ", blocks[i]));
+    }
+  }
+}
+
+// ---- control ----
+
+void Truth::Commits(const Batch& batch) {
+  uint64_t seq = durable_.last_event();
+  for (const Event& event : batch.events) {
+    if (event.seq <= seq) Violated(absl::StrCat("event ", event.seq, " comes after ", seq));
+    seq = event.seq;
+  }
+  for (const Dataset& dataset : batch.put) CommitsDataset(dataset);
+  for (const DatasetId& id : batch.erase) {
+    const Dataset* before = durable_.Find(id);
+    if (before != nullptr && before->placement.phase != Phase::kPurging && before->placement.phase != Phase::kTrashed &&
+        before->placement.phase != Phase::kProvisioning) {
+      Violated(absl::StrCat(id.Short(), ": erased while ", std::string(PhaseName(before->placement.phase))));
+    }
+  }
+}
+
+void Truth::CommitsDataset(const Dataset& dataset) {
+  const Dataset* before = durable_.Find(dataset.id);
+  const Placement& now = dataset.placement;
+  CommitsOperation(before, dataset);
+  if (durable_.purged(dataset.id)) Violated(absl::StrCat(dataset.id.Short(), ": comes back from the dead"));
+  if (before == nullptr) return;
+  const Placement& then = before->placement;
+  if (now.epoch < then.epoch) Violated(absl::StrCat(dataset.id.Short(), ": its epoch shrinks"));
+  if (before->formatted && !dataset.formatted) Violated(absl::StrCat(dataset.id.Short(), ": forgets its format"));
+  const bool released = now.phase == Phase::kRevoking && then.phase != Phase::kRevoking;
+  if (released && AtNode(then.phase) && holds_(*then.node, dataset.id, then.mount_epoch)) {
+    Violated(absl::StrCat(dataset.id.Short(), ": counts as released while its node holds it, epoch ", then.epoch));
+  }
+}
+
+void Truth::CommitsOperation(const Dataset* before, const Dataset& dataset) {
+  const Operation& operation = dataset.operation;
+  if (operation.id.empty()) return;
+  Done& done = operations_[operation.id];
+  const bool begins = before == nullptr || before->operation.id != operation.id;
+  if (begins && done.succeeded) {
+    Violated(absl::StrCat("operation ", operation.id.substr(0, 8), " (", operation.kind, ") is executed twice"));
+  }
+  if (begins) done.succeeded = false;
+  done.began = true;
+  touched_[operation.id].insert(dataset.id);
+  if (!operation.done || !operation.cause.empty()) return;
+  if (done.refused) {
+    Violated(absl::StrCat("operation ", operation.id.substr(0, 8), " (", operation.kind,
+                          ") succeeds although its client was told that it was refused"));
+  }
+  done.succeeded = true;
+}
+
+bool Truth::Overtaken(const std::string& operation_id, const DatasetId& id) const {
+  const Dataset* record = durable_.Find(id);
+  return record == nullptr || record->operation.id != operation_id;
+}
+
+void Truth::Answered(const rpc::OperationRequest& request, const rpc::OperationReply& reply) {
+  const auto cause = reply.outcome().cause();
+  if (cause == CauseName(Cause::kInProgress)) return;
+  Done& done = operations_[request.id()];
+  if (cause.empty()) return CheckOk(request, reply);
+  done.refused = true;
+  if (done.succeeded) {
+    Violated(absl::StrCat("operation ", request.id().substr(0, 8), " succeeded, its client is told: ", cause, ", ",
+                          reply.outcome().message()));
+  }
+}
+
+void Truth::CheckOk(const rpc::OperationRequest& request, const rpc::OperationReply& reply) {
+  ++acknowledged_operations_;
+  const auto told = [&](const std::string& lie) {
+    Violated(absl::StrCat("operation ", request.id().substr(0, 8), " on ", reply.dataset_id().substr(0, 8),
+                          " is answered OK, but ", lie));
+  };
+  const auto id = DatasetId::Parse(reply.dataset_id());
+  if (!id) return told("names no dataset");
+  if (!operations_[request.id()].succeeded) return told("its success is not durable");
+  if (Overtaken(request.id(), *id)) return;  // a later operation changed it since
+  const Dataset& record = *durable_.Find(*id);
+  const Phase phase = record.placement.phase;
+  if (request.has_create() && record.name != request.create().name()) return told("it has another name");
+  if (request.has_rename()) {
+    if (record.name != request.rename().name()) return told("it has another name");
+    if (record.desired.deleted) return;
+    if (record.desired.node != NodeId::Parse(request.rename().node_id())) return told("it goes elsewhere");
+    if (AtNode(phase) && record.placement.node != record.desired.node) return told("its old node has not let go");
+  }
+  if (request.has_destroy() && AtNode(phase) && record.desired.deleted) return told("its node has not let go");
+}
+
+}  // namespace flocker::sim

@@ -1,0 +1,104 @@
+#include "users.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/model/size.h"
+
+namespace flocker::sim {
+
+rpc::OperationRequest Users::Compose() {
+  static const std::vector<std::string> kNames = {"a", "b", "c", "d", "e"};
+  rpc::OperationRequest request;
+  request.set_id(absl::StrCat(++last_operation_, "-", sim_.random.Hex(4)));
+  const std::string node = nodes_[sim_.random.Below(nodes_.size())]->machine.id().str();
+  std::vector<const Dataset*> live;
+  for (const auto& [id, dataset] : sim_.durable.datasets()) {
+    if (dataset.placement.phase != Phase::kTrashed || sim_.random.Percent(5)) live.push_back(&dataset);
+  }
+  if (live.empty() || (live.size() < 3 && sim_.random.Percent(40))) {
+    request.mutable_create()->set_node_id(node);
+    request.mutable_create()->set_name(sim_.random.Pick(kNames));
+    request.mutable_create()->set_size(kMinSize);
+    return request;
+  }
+  const Dataset& dataset = *sim_.random.Pick(live);
+  if (sim_.random.Percent(15)) {
+    request.mutable_destroy()->set_dataset_id(dataset.id.str());
+    request.mutable_destroy()->set_force(sim_.random.Percent(20));
+    return request;
+  }
+  request.mutable_rename()->set_dataset_id(dataset.id.str());
+  request.mutable_rename()->set_node_id(node);
+  request.mutable_rename()->set_name(sim_.random.Percent(70) ? dataset.name : sim_.random.Pick(kNames));
+  request.mutable_rename()->set_force(sim_.random.Percent(20));
+  return request;
+}
+
+void Users::Ask() {
+  const rpc::OperationRequest request = Compose();
+  const bool tree = sim_.random.Percent(70);
+  const auto ask = [this, tree, request] { tree ? ThroughTree(request) : ThroughCall(request); };
+  sim_.Say("user    asks ", request.ShortDebugString());
+  ask();
+  // A client that is impatient, or not sure that it was heard, asks again with the same id.
+  if (sim_.random.Percent(15)) {
+    sim_.clock.After(sim_.random.Between(absl::ZeroDuration(), absl::Seconds(1)), [this, ask, id = request.id()] {
+      if (!answered_.contains(id)) ask();
+    });
+  }
+}
+
+void Users::ThroughTree(const rpc::OperationRequest& request) {
+  const auto& node = nodes_[sim_.random.Below(nodes_.size())];
+  if (node->agent == nullptr || node->machine.paused()) return;
+  node->agent->Execute(request, [this, request](const rpc::OperationReply& reply) { Answered(request, reply); });
+}
+
+void Users::ThroughCall(const rpc::OperationRequest& request) {
+  control_.Call(request, [this, request](const rpc::OperationReply& reply) { Answered(request, reply); });
+}
+
+void Users::Answered(const rpc::OperationRequest& request, const rpc::OperationReply& reply) {
+  sim_.Say(
+      "user    hears ", request.id(), ": ",
+      reply.outcome().cause().empty() ? "ok" : absl::StrCat(reply.outcome().cause(), " ", reply.outcome().message()));
+  answered_[request.id()] = true;
+  sim_.truth.Answered(request, reply);
+}
+
+void Users::Hold() {
+  const auto& node = nodes_[sim_.random.Below(nodes_.size())];
+  for (const auto& [key, stack] : node->machine.stacks()) {
+    if (!stack.mounted || sim_.random.Percent(50)) continue;
+    const bool hidden = sim_.random.Percent(30);
+    sim_.Say("user    holds ", key.first.Short(), " on ", node->machine.name(), hidden ? ", hidden" : "");
+    stack.filesystem->Hold(hidden);
+    sim_.clock.After(sim_.random.Between(absl::Milliseconds(10), absl::Seconds(3)),
+                     [weak = std::weak_ptr<Filesystem>(stack.filesystem)] {
+                       if (const auto filesystem = weak.lock()) filesystem->LetGo();
+                     });
+  }
+}
+
+void Users::LetGoAll() {
+  for (const auto& node : nodes_) {
+    for (const auto& [key, stack] : node->machine.stacks()) {
+      if (stack.filesystem != nullptr) stack.filesystem->LetGo();
+    }
+  }
+}
+
+void Users::WishForTrash() {
+  Batch batch;
+  for (const auto& [id, dataset] : sim_.durable.datasets()) {
+    if (dataset.placement.phase != Phase::kTrashed || sim_.random.Percent(40)) continue;
+    Dataset wished = dataset;
+    wished.desired.purge = true;
+    sim_.Say("user    purges ", id.Short());
+    batch.put.push_back(std::move(wished));
+  }
+  sim_.durable.Apply(batch);
+}
+
+}  // namespace flocker::sim

@@ -1,0 +1,50 @@
+// What people ask of the cluster, through trees (an agent) and flockerctl (a call), and what they were answered.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control_host.h"
+#include "sim.h"
+#include "sim_agent.h"
+
+namespace flocker::sim {
+
+// One machine of the cluster with what runs on it.
+struct SimNode {
+  SimNode(Sim& sim, SimArray& array, Place place, const NodeId& id, const std::string& name)
+      : machine(sim, array, place, id, name) {}
+  Machine machine;
+  std::unique_ptr<SimAgent> agent;  // null while it is not running
+};
+
+class Users {
+ public:
+  Users(Sim& sim, ControlHost& control, std::vector<std::unique_ptr<SimNode>>& nodes)
+      : sim_(sim), control_(control), nodes_(nodes) {}
+
+  // Asks something now, anything.
+  void Ask();
+  // Somebody opens a file in a mounted dataset, or everybody closes theirs.
+  void Hold();
+  void LetGoAll();
+  // Purge and restore are no operations of control's yet: the wish is put where the operation would commit it. Call it
+  // only while control is down.
+  void WishForTrash();
+
+ private:
+  rpc::OperationRequest Compose();
+  void ThroughTree(const rpc::OperationRequest& request);
+  void ThroughCall(const rpc::OperationRequest& request);
+  void Answered(const rpc::OperationRequest& request, const rpc::OperationReply& reply);
+
+  Sim& sim_;
+  ControlHost& control_;
+  std::vector<std::unique_ptr<SimNode>>& nodes_;
+  std::map<std::string, bool> answered_;  // by operation id
+  uint64_t last_operation_ = 0;
+};
+
+}  // namespace flocker::sim
