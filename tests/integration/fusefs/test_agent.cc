@@ -12,9 +12,10 @@ TestAgent::TestAgent(std::string address, rpc::TreeWelcome welcome)
 
 void TestAgent::Start() {
   grpc::ServerBuilder builder;
-  AddListener(builder, address_);
   builder.RegisterService(this);
-  server_ = builder.BuildAndStart();
+  auto server = StartServer(builder, {address_});
+  ASSERT_TRUE(server.ok()) << server.status();
+  server_ = *std::move(server);
 }
 
 void TestAgent::Stop() {
