@@ -54,6 +54,14 @@ std::optional<Attachment::Use> Attachment::Enter() {
   return Use(shared_from_this());
 }
 
+std::optional<Attachment::Use> Attachment::Join() {
+  MutexLock lock(mutex_);
+  if (retired_ || holds_ == 0) return std::nullopt;
+  ++uses_;
+  ++holds_;
+  return Use(shared_from_this());
+}
+
 uint32_t Attachment::holds() const {
   MutexLock lock(mutex_);
   return holds_;

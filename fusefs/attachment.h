@@ -65,6 +65,9 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   // Empty once it is retired.
   std::optional<Use> Enter() EXCLUDES(mutex_);
 
+  // The same, but only while another use holds it.
+  std::optional<Use> Join() EXCLUDES(mutex_);
+
   // How many uses hold it.
   uint32_t holds() const EXCLUDES(mutex_);
 

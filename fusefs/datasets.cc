@@ -133,6 +133,14 @@ std::optional<Attachment::Use> Datasets::TryEnter(const CatalogDataset& dataset)
   return *std::move(use);
 }
 
+std::optional<Attachment::Use> Datasets::Join(const DatasetId& dataset, uint32_t serial) {
+  MutexLock lock(mutex_);
+  const auto state = states_.find(dataset);
+  if (state == states_.end() || state->second.attachment == nullptr) return std::nullopt;
+  if (state->second.attachment->serial() != serial) return std::nullopt;
+  return state->second.attachment->Join();
+}
+
 struct stat Datasets::RootAttributes(const CatalogDataset& dataset) {
   if (dataset.serial == 0 || !view_.IsHere(dataset)) return DescribedRoot(dataset);
   struct stat root {};

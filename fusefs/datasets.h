@@ -57,6 +57,10 @@ class Datasets {
   // A use of the present attachment if the door is open right now.
   std::optional<Attachment::Use> TryEnter(const CatalogDataset& dataset) EXCLUDES(mutex_);
 
+  // A use of that attachment although the door is shut, but only while something holds it: for what the kernel asks
+  // on behalf of an open file, which a gate lets go on.
+  std::optional<Attachment::Use> Join(const DatasetId& dataset, uint32_t serial) EXCLUDES(mutex_);
+
   // Shuts the door, then waits up to `grace` for those inside to leave. `answer` gets how many did not.
   using GateAnswer = std::function<void(uint32_t uses)>;
   void Gate(const DatasetId& dataset, absl::Duration grace, GateAnswer answer) EXCLUDES(mutex_);

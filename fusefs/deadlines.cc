@@ -22,6 +22,8 @@ void Deadlines::Stop() {
     changed_.NotifyOne();
   }
   if (thread_.joinable()) thread_.join();
+  MutexLock lock(mutex_);
+  tasks_.clear();
 }
 
 void Deadlines::Run() {

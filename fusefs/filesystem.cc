@@ -1,5 +1,6 @@
 #include "fusefs/filesystem.h"
 
+#include <linux/xattr.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -38,6 +39,7 @@ bool Filesystem::Shutdown(absl::Duration patience) {
   if (link_) link_->Stop();
   deadlines_.Stop();
   operations_.Clear();
+  for (auto& file : files_.RemoveAll()) CloseOnWorker(std::move(file));
   datasets_.Clear();
   return threads_.WaitUntilNone(patience);
 }
@@ -46,6 +48,18 @@ void Filesystem::Inside(Request request, const InodePtr& node, Datasets::Work wo
   std::optional<uint32_t> serial;
   if (node->kind == InodeKind::kFile) serial = node->serial;
   datasets_.Enter(std::move(request), {node->dataset, serial, std::move(work)});
+}
+
+void Filesystem::Work(Request request, Attachment::Use use, Datasets::Work work) {
+  WorkerPool& workers = use->workers();
+  workers.Submit([request = std::move(request), use = std::move(use), work = std::move(work)]() mutable {
+    work(std::move(request), std::move(use));
+  });
+}
+
+std::optional<Attachment::Use> Filesystem::TryEnter(const Inode& node) {
+  const auto dataset = view_.Find(node.dataset);
+  return dataset ? datasets_.TryEnter(*dataset) : std::nullopt;
 }
 
 void Filesystem::Lookup(Request request, uint64_t parent, const std::string& name) {
@@ -57,11 +71,15 @@ void Filesystem::Lookup(Request request, uint64_t parent, const std::string& nam
   });
 }
 
-void Filesystem::GetAttributes(Request request, uint64_t id) {
+void Filesystem::GetAttributes(Request request, uint64_t id, std::optional<uint64_t> handle) {
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   // A dataset's own directory is listed by `ls -l` one level up, which must never wait.
   if (node->kind != InodeKind::kFile) return tree_.Attributes(std::move(request), *node);
+  if (handle) {
+    return WithFile(std::move(request), *handle,
+                    [this](Request inside, OpenFile& file) { passthrough_.OpenAttributes(std::move(inside), file); });
+  }
   Inside(std::move(request), node,
          [this, node](Request inside, Attachment::Use in) { passthrough_.Attributes(std::move(inside), in, *node); });
 }
@@ -202,15 +220,18 @@ void Filesystem::GetXattr(Request request, uint64_t id, const std::string& name,
   auto work = [this, node, name, room](Request inside, Attachment::Use in) {
     passthrough_.GetXattr(std::move(inside), in, *node, name, room);
   };
-  if (node->kind == InodeKind::kFile) return Inside(std::move(request), node, std::move(work));
-  // `ls -l` asks for a dataset's ACL, and must not wait for an attach.
-  const auto dataset = view_.Find(node->dataset);
-  auto use = dataset ? datasets_.TryEnter(*dataset) : std::nullopt;
-  if (!use) return request.Error(ENODATA);
-  WorkerPool& workers = (*use)->workers();
-  workers.Submit([request = std::move(request), in = *std::move(use), work]() mutable {
-    work(std::move(request), std::move(in));
-  });
+  if (node->kind == InodeKind::kFile) {
+    // The kernel asks for this one before it writes to an open file, and that must not wait for a gate.
+    if (name == XATTR_NAME_CAPS) {
+      auto use = datasets_.Join(node->dataset, node->serial);
+      if (!use) use = TryEnter(*node);
+      if (!use || (*use)->serial() != node->serial) return request.Error(ENODATA);
+      return Work(std::move(request), *std::move(use), std::move(work));
+    }
+    return Inside(std::move(request), node, std::move(work));
+  }
+  if (auto use = TryEnter(*node)) return Work(std::move(request), *std::move(use), std::move(work));
+  request.Error(ENODATA);
 }
 
 void Filesystem::ListXattr(Request request, uint64_t id, size_t room) {
@@ -221,13 +242,8 @@ void Filesystem::ListXattr(Request request, uint64_t id, size_t room) {
     passthrough_.ListXattr(std::move(inside), in, *node, room);
   };
   if (node->kind == InodeKind::kFile) return Inside(std::move(request), node, std::move(work));
-  const auto dataset = view_.Find(node->dataset);
-  auto use = dataset ? datasets_.TryEnter(*dataset) : std::nullopt;
-  if (!use) return request.Attribute({}, room);
-  WorkerPool& workers = (*use)->workers();
-  workers.Submit([request = std::move(request), in = *std::move(use), work]() mutable {
-    work(std::move(request), std::move(in));
-  });
+  if (auto use = TryEnter(*node)) return Work(std::move(request), *std::move(use), std::move(work));
+  request.Attribute({}, room);
 }
 
 void Filesystem::SetXattr(Request request, uint64_t id, const std::string& name, const std::string& value, int flags) {

@@ -48,7 +48,7 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   // kernel's. filesystem.cc:
   void Forget(uint64_t node, uint64_t lookups) { inodes_.Forget(node, lookups); }
   void Lookup(Request request, uint64_t parent, const std::string& name);
-  void GetAttributes(Request request, uint64_t node);
+  void GetAttributes(Request request, uint64_t node, std::optional<uint64_t> handle);
   void SetAttributes(Request request, uint64_t node, const struct stat& to, int which, std::optional<uint64_t> handle);
   void ReadLink(Request request, uint64_t node);
   void MakeNode(Request request, uint64_t parent, const std::string& name, mode_t mode, dev_t device);
@@ -91,6 +91,10 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   using InodePtr = std::shared_ptr<const Inode>;
   // Runs `work(Request, Attachment::Use)` inside the dataset of `node` when that can be.
   void Inside(Request request, const InodePtr& node, Datasets::Work work);
+  static void Work(Request request, Attachment::Use use, Datasets::Work work);
+  // For what must not wait, such as all that `ls -l` asks of a dataset's own directory: empty unless the dataset of
+  // `node` is open right now.
+  std::optional<Attachment::Use> TryEnter(const Inode& node);
   // Runs `work(Request, OpenFile&)` on a worker; ESTALE for a handle of an attachment that was let go.
   using FileWork = absl::AnyInvocable<void(Request, OpenFile&)>;
   void WithFile(Request request, uint64_t handle, FileWork work);

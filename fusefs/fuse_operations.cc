@@ -20,9 +20,8 @@ void Init(void*, fuse_conn_info* connection) {
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ);
   // The native path writes to the same files: nothing may be held back or believed for longer than a request.
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_WRITEBACK_CACHE);
-  // umask and default ACLs are ext4's to apply; setuid and setgid bits too (credentials.h).
-  const unsigned wanted = FUSE_CAP_DONT_MASK | FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_AUTO_INVAL_DATA |
-                          FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS;
+  // umask and default ACLs are ext4's to apply; setuid and setgid bits too, which fuse_device.h has to say.
+  const unsigned wanted = FUSE_CAP_DONT_MASK | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ATOMIC_O_TRUNC;
   connection->want |= wanted & connection->capable;
 }
 
@@ -38,12 +37,17 @@ void ForgetMulti(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
   Request(req).Forgotten();
 }
 
-void GetAttr(fuse_req_t req, fuse_ino_t node, fuse_file_info*) { Of(req).GetAttributes(Request(req), node); }
+// Some requests tell the handle they were made through (the header's comments are older than that).
+std::optional<uint64_t> HandleOf(const fuse_file_info* info) {
+  return info == nullptr ? std::nullopt : std::optional<uint64_t>(info->fh);
+}
+
+void GetAttr(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
+  Of(req).GetAttributes(Request(req), node, HandleOf(info));
+}
 
 void SetAttr(fuse_req_t req, fuse_ino_t node, struct stat* to, int which, fuse_file_info* info) {
-  std::optional<uint64_t> handle;
-  if (info != nullptr) handle = info->fh;
-  Of(req).SetAttributes(Request(req), node, *to, which, handle);
+  Of(req).SetAttributes(Request(req), node, *to, which, HandleOf(info));
 }
 
 void ReadLink(fuse_req_t req, fuse_ino_t node) { Of(req).ReadLink(Request(req), node); }

@@ -71,7 +71,9 @@ absl::Status Serve(const Flags& flags) {
   const absl::Status waited = WaitForTheEnd(signals.get(), session->ended_fd());
   spdlog::info("unmounting {}", flags.mountpoint);
   session->Stop();
-  if (!filesystem.Shutdown(kPatience)) {
+  const bool ended = filesystem.Shutdown(kPatience);
+  session->Unmount();
+  if (!ended) {
     // Nothing can free a thread that waits for a device; the kernel does when it answers.
     spdlog::warn("threads still wait for a device; leaving without them");
     std::_Exit(EXIT_SUCCESS);

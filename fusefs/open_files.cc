@@ -25,6 +25,14 @@ std::shared_ptr<OpenFile> OpenFiles::Remove(uint64_t handle) {
   return file;
 }
 
+std::vector<std::shared_ptr<OpenFile>> OpenFiles::RemoveAll() {
+  std::vector<std::shared_ptr<OpenFile>> removed;
+  MutexLock lock(mutex_);
+  for (auto& [handle, file] : files_) removed.push_back(std::move(file));
+  files_.clear();
+  return removed;
+}
+
 std::vector<std::shared_ptr<OpenFile>> OpenFiles::RemoveAll(const Attachment& attachment) {
   std::vector<std::shared_ptr<OpenFile>> removed;
   MutexLock lock(mutex_);

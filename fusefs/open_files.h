@@ -39,6 +39,7 @@ class OpenFiles {
   uint64_t Add(std::shared_ptr<OpenFile> file);
   std::shared_ptr<OpenFile> Find(uint64_t handle) const;  // null for none
   std::shared_ptr<OpenFile> Remove(uint64_t handle);
+  std::vector<std::shared_ptr<OpenFile>> RemoveAll();
   // All that is open in the attachment.
   std::vector<std::shared_ptr<OpenFile>> RemoveAll(const Attachment& attachment);
   size_t size() const;

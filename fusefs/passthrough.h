@@ -32,6 +32,7 @@ class Passthrough {
 
   // passthrough_attributes.cc
   void Attributes(Request request, In in, const Inode& node);
+  void OpenAttributes(Request request, const OpenFile& file);  // of a file, not a directory
   // `open` is the file of an ftruncate, null otherwise.
   void SetAttributes(Request request, In in, const Inode& node, const struct stat& to, int which, const OpenFile* open);
   void ReadLink(Request request, In in, const Inode& node);

@@ -53,6 +53,12 @@ void Passthrough::Attributes(Request request, In in, const Inode& node) {
   request.Attributes(in->Shown(attributes));
 }
 
+void Passthrough::OpenAttributes(Request request, const OpenFile& file) {
+  struct stat attributes {};
+  if (fstat(file.fd.get(), &attributes) != 0) return request.Error(errno);
+  request.Attributes(file.use->Shown(attributes));
+}
+
 void Passthrough::SetAttributes(Request request, In in, const Inode& node, const struct stat& to, int which,
                                 const OpenFile* open) {
   const Anchor anchor(*in, node);

@@ -73,7 +73,9 @@ void Passthrough::Create(Request request, Attachment::Use in, const Inode& paren
 }
 
 void Passthrough::Read(Request request, const OpenFile& file, size_t size, off_t offset) {
-  fuse_bufvec data = FUSE_BUFVEC_INIT(size);
+  fuse_bufvec data{};
+  data.count = 1;
+  data.buf[0].size = size;
   data.buf[0].flags = static_cast<fuse_buf_flags>(FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK);
   data.buf[0].fd = file.fd.get();
   data.buf[0].pos = offset;

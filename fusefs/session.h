@@ -15,10 +15,16 @@ namespace flocker {
 
 class Session {
  public:
-  // Mounts at `mountpoint`, after clearing away what a dead predecessor left there. Requests wait until Start.
+  // Mounts at `mountpoint` (see MountFuse). Requests wait until Start.
   // `listener` is the Filesystem and gets every request.
   static absl::StatusOr<std::unique_ptr<Session>> Mount(const std::string& mountpoint, const fuse_lowlevel_ops& ops,
                                                         InterruptListener& listener);
+  struct MountOnly {};
+  struct Destroy {
+    void operator()(fuse_session* session) const { fuse_session_destroy(session); }
+  };
+  Session(MountOnly, std::string mountpoint, std::unique_ptr<fuse_session, Destroy> session, unique_fd stop,
+          unique_fd ended);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -26,20 +32,19 @@ class Session {
   void Start();
   // Readable when the tree was unmounted by somebody else.
   int ended_fd() const { return ended_.get(); }
-  // Unmounts (users of the tree get errors from here on) and ends the threads. Requests kept elsewhere must be answered
-  // before this object goes.
+  // Ends the threads; users of the tree wait from here on. Requests kept elsewhere can and must be answered next.
   void Stop();
+  // Unmounts, also from under its users: they get errors. After Stop.
+  void Unmount();
 
  private:
-  struct Destroy {
-    void operator()(fuse_session* session) const { fuse_session_destroy(session); }
-  };
-  Session(std::unique_ptr<fuse_session, Destroy> session, unique_fd stop, unique_fd ended);
   void Receive();
 
   // Two: while one is in a request, the other one receives; none of them ever blocks in one.
   static constexpr int kReceivers = 2;
 
+  const std::string mountpoint_;
+  bool mounted_ = true;
   const std::unique_ptr<fuse_session, Destroy> session_;
   const unique_fd stop_;   // an eventfd, readable once the receivers shall end
   const unique_fd ended_;  // an eventfd

@@ -11,6 +11,11 @@
 
 namespace flocker {
 
+WorkerThreads::~WorkerThreads() {
+  MutexLock lock(mutex_);
+  while (count_ > 0) changed_.Wait(lock);
+}
+
 void WorkerThreads::Add() {
   MutexLock lock(mutex_);
   ++count_;
@@ -41,22 +46,24 @@ WorkerPool::~WorkerPool() {
 }
 
 void WorkerPool::Submit(Task task) {
+  // The task may own the pool, and have ended it before this returns.
+  const std::shared_ptr<State> state = state_;
   Task undone;  // destroyed after the lock is gone: what it owns may answer somebody
   {
-    MutexLock lock(state_->mutex);
-    state_->queue.push_back(std::move(task));
-    state_->changed.NotifyOne();
-    if (state_->waiting >= state_->queue.size() || state_->running == state_->max) return;
-    state_->threads.Add();
+    MutexLock lock(state->mutex);
+    state->queue.push_back(std::move(task));
+    state->changed.NotifyOne();
+    if (state->waiting >= state->queue.size() || state->running == state->max) return;
+    state->threads.Add();
     try {
-      std::thread([state = state_] { Run(state); }).detach();
-      ++state_->running;
+      std::thread([state] { Run(state); }).detach();
+      ++state->running;
     } catch (const std::system_error& error) {
-      state_->threads.Remove();
+      state->threads.Remove();
       spdlog::error("cannot start a worker thread: {}; raise the limit of threads", error.what());
-      if (state_->running == 0) {
-        undone = std::move(state_->queue.back());
-        state_->queue.pop_back();
+      if (state->running == 0) {
+        undone = std::move(state->queue.back());
+        state->queue.pop_back();
       }
     }
   }

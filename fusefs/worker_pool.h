@@ -14,6 +14,12 @@ namespace flocker {
 // Counts the live threads of every pool, so that the daemon ends after them.
 class WorkerThreads {
  public:
+  WorkerThreads() = default;
+  // Waits for all of them, however long: their pools must be gone.
+  ~WorkerThreads();
+  WorkerThreads(const WorkerThreads&) = delete;
+  WorkerThreads& operator=(const WorkerThreads&) = delete;
+
   // False when some are still there after `timeout`: stuck in a device that does not answer.
   bool WaitUntilNone(absl::Duration timeout) EXCLUDES(mutex_);
 

@@ -204,8 +204,12 @@ void Agent::OnControl(const rpc::AgentDown& message) {
         for (const auto& holding : HoldingsOf(*id)) holding->OnDrop(message.drop().epoch());
       }
       return;
-    case rpc::AgentDown::kView:
-      return view_->Apply(message.view());
+    case rpc::AgentDown::kView: {
+      view_->Apply(message.view());
+      rpc::AgentUp shown;
+      shown.mutable_heartbeat()->set_view_version(view_->version());
+      return Send(shown);
+    }
     case rpc::AgentDown::kReply:
       return tree_->Reply(message.reply());
     default:

@@ -19,6 +19,7 @@ namespace {
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
 constexpr absl::Duration kMaxBackoff = absl::Seconds(5);
 constexpr absl::Duration kCapacityAge = absl::Seconds(1);
+constexpr absl::Duration kShowTimeout = absl::Seconds(1);
 constexpr absl::Duration kVanishWindow = absl::Seconds(30);  // DESIGN §4, the mass-failure valve
 constexpr size_t kValveNodes = 4;
 
@@ -88,6 +89,8 @@ void Controller::OnAgentMessage(SessionId session, const rpc::AgentUp& message, 
       return OnOperation(message.operation(), {.session = session}, now);
     case rpc::AgentUp::kRefusal:
       return OnRefusal(*node, message.refusal());
+    case rpc::AgentUp::kHeartbeat:
+      return sessions_.Shown(session, message.heartbeat().view_version());
     case rpc::AgentUp::kNotice:
       return OnNotice(DatasetId::Parse(message.notice().dataset_id()).value_or(DatasetId()), message.notice().kind(),
                       message.notice().message());
@@ -616,10 +619,34 @@ void Controller::OnTick(absl::Duration now) {
 absl::Duration Controller::NextTick() const {
   absl::Duration next = std::min(next_heartbeat_, sessions_.NextDelta());
   for (const auto& [id, waiter] : waiters_) next = std::min(next, waiter.deadline);
+  for (const LateReply& late : late_) next = std::min(next, late.deadline);
   for (const auto& [id, work] : work_) {
     if (!work.running && work.retry_at > absl::ZeroDuration()) next = std::min(next, work.retry_at);
   }
   return next;
+}
+
+SessionId Controller::ReaderOf(const ReplyTo& to, const rpc::OperationReply& reply) const {
+  if (!reply.outcome().cause().empty()) return 0;
+  const Dataset* dataset = cluster_.Find(DatasetId::Parse(reply.dataset_id()).value_or(DatasetId()));
+  if (dataset == nullptr || !dataset->desired.node) return 0;
+  const auto reader = sessions_.SessionOf(*dataset->desired.node);
+  // On its own stream the news comes before the answer anyway.
+  return reader && *reader != to.session ? *reader : 0;
+}
+
+void Controller::SendReplies(absl::Duration now) {
+  std::erase_if(late_, [&](const LateReply& late) {
+    if (late.reader != 0 && !sessions_.Shows(late.reader, late.version) && now < late.deadline) return false;
+    if (late.to.session == 0) {
+      world_.Reply(late.to.call, late.reply);
+    } else {
+      rpc::AgentDown down;
+      *down.mutable_reply() = late.reply;
+      world_.SendToAgent(late.to.session, down);
+    }
+    return true;
+  });
 }
 
 absl::Status Controller::Flush(absl::Duration now) {
@@ -633,14 +660,11 @@ absl::Status Controller::Flush(absl::Duration now) {
     RETURN_IF_ERROR(world_.Commit(batch));
   }
   for (const auto& [session, message] : std::exchange(messages_, {})) world_.SendToAgent(session, message);
-  const auto replies = std::exchange(replies_, {});
   std::set<SessionId> urgent;  // an answer comes after the news it is about
-  for (const auto& [to, reply] : replies) {
-    urgent.insert(to.session);
-    // And on the node that the dataset goes to: whoever hears that a mv is done looks there next.
-    const Dataset* dataset = cluster_.Find(DatasetId::Parse(reply.dataset_id()).value_or(DatasetId()));
-    if (dataset == nullptr || !dataset->desired.node) continue;
-    if (const auto session = sessions_.SessionOf(*dataset->desired.node)) urgent.insert(*session);
+  for (auto& [to, reply] : std::exchange(replies_, {})) {
+    const SessionId reader = ReaderOf(to, reply);
+    urgent.insert({to.session, reader});
+    late_.push_back({to, std::move(reply), reader, sessions_.version(), now + kShowTimeout});
   }
   for (const SessionId session : sessions_.All()) {
     if (auto delta = sessions_.Take(session, cluster_, urgent.contains(session), now)) {
@@ -649,15 +673,7 @@ absl::Status Controller::Flush(absl::Duration now) {
       world_.SendToAgent(session, down);
     }
   }
-  for (const auto& [to, reply] : replies) {
-    if (to.session == 0) {
-      world_.Reply(to.call, reply);
-      continue;
-    }
-    rpc::AgentDown down;
-    *down.mutable_reply() = reply;
-    world_.SendToAgent(to.session, down);
-  }
+  SendReplies(now);
   for (const SessionId session : std::exchange(closing_, {})) world_.CloseSession(session);
   for (const auto& [action, dataset] : std::exchange(actions_, {})) world_.StartArrayAction(action, dataset);
   for (const DatasetId& id : std::exchange(records_, {})) {

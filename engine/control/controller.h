@@ -105,6 +105,15 @@ class Controller {
     std::vector<ReplyTo> to;
     absl::Duration deadline;
   };
+  // An answer that waits until the tree of the node where the dataset is to be shows it: whoever hears that a mv is
+  // done looks there next.
+  struct LateReply {
+    ReplyTo to;
+    rpc::OperationReply reply;
+    SessionId reader = 0;  // 0: nobody to wait for
+    uint64_t version = 0;
+    absl::Duration deadline;  // a reader that hangs must not keep others waiting
+  };
   struct ParkedCreate {
     rpc::OperationRequest request;
     ReplyTo to;
@@ -120,6 +129,8 @@ class Controller {
   void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
   void Wait(const std::string& operation_id, const DatasetId& dataset, ReplyTo to, absl::Duration now);
   void AnswerIfDone(const Dataset& dataset);
+  SessionId ReaderOf(const ReplyTo& to, const rpc::OperationReply& reply) const;
+  void SendReplies(absl::Duration now);
   void Answer(const ReplyTo& to, const std::string& operation_id, const DatasetId& dataset, const absl::Status& status);
 
   void ApplyOutcome(const StepOutcome& outcome, absl::Duration now);
@@ -143,6 +154,7 @@ class Controller {
   std::map<DatasetId, Work> work_;
   std::map<std::string, Waiter> waiters_;  // by operation id
   std::vector<ParkedCreate> parked_creates_;
+  std::vector<LateReply> late_;
   std::map<std::string, Event, std::less<>> refusals_;  // the last one by dataset id and by name
   std::map<NodeId, absl::Duration> last_heard_;
   std::map<NodeId, absl::Duration> vanished_at_;

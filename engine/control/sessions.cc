@@ -118,6 +118,16 @@ std::optional<rpc::ViewDelta> Sessions::Take(SessionId id, const Cluster& cluste
   return delta;
 }
 
+void Sessions::Shown(SessionId session, uint64_t version) {
+  const auto it = sessions_.find(session);
+  if (it != sessions_.end()) it->second.shown = std::max(it->second.shown, version);
+}
+
+bool Sessions::Shows(SessionId session, uint64_t version) const {
+  const auto it = sessions_.find(session);
+  return it == sessions_.end() || it->second.shown >= version;
+}
+
 absl::Duration Sessions::NextDelta() const {
   absl::Duration next = absl::InfiniteDuration();
   for (const auto& [id, session] : sessions_) {

@@ -38,6 +38,11 @@ class Sessions {
   // The delta this session lacks, marked as sent; nullopt when it has everything, or was told a moment ago and
   // `urgent` is false.
   std::optional<rpc::ViewDelta> Take(SessionId session, const Cluster& cluster, bool urgent, absl::Duration now);
+  // The session's tree shows everything up to `version`.
+  void Shown(SessionId session, uint64_t version);
+  // Whether it is known to show that version. A session that is closed has nobody left to wait for.
+  bool Shows(SessionId session, uint64_t version) const;
+  uint64_t version() const { return first_ + log_.size() - 1; }  // of the newest change
   // When some session's coalescing ends; InfiniteDuration when nobody lacks anything.
   absl::Duration NextDelta() const;
 
@@ -45,10 +50,10 @@ class Sessions {
   using Change = std::variant<DatasetId, NodeId>;
   struct Session {
     NodeId node;
-    uint64_t version = 0;  // 0: has nothing
+    uint64_t version = 0;  // that it was sent; 0: has nothing
+    uint64_t shown = 0;    // that it said it shows
     absl::Duration sent_at = -absl::InfiniteDuration();
   };
-  uint64_t version() const { return first_ + log_.size() - 1; }  // of the newest change
   void Trim();
 
   std::map<SessionId, Session> sessions_;

@@ -71,6 +71,7 @@ class TestCluster {
   };
   std::vector<Row> List();
   std::optional<Row> Find(const std::string& dataset);
+  bool Connected(const std::string& node);
   bool AttachedOn(const std::string& node, const std::string& dataset);
   std::string Why(const std::string& dataset) { return Ctl({"why", dataset}).output; }
 
@@ -82,7 +83,6 @@ class TestCluster {
  private:
   void DestroyAll();
   void ExpectNothingHeld();
-  bool Connected(const std::string& node);
   bool TreeAnswers(const std::string& node) const;
 
   const ClusterOptions options_;

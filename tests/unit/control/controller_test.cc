@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,7 +59,15 @@ class ControllerTest : public ::testing::Test {
   void Restart(const Snapshot& snapshot) {
     controller_ = std::make_unique<Controller>(ControllerOptions{}, snapshot, world_, now_);
   }
-  void Flush() { ASSERT_TRUE(controller_->Flush(now_).ok()); }
+  // The agents that show what they are told say so.
+  void Flush() {
+    ASSERT_TRUE(controller_->Flush(now_).ok());
+    const size_t end = world_.sent.size();
+    for (shown_ = std::min(shown_, end); shown_ < end; ++shown_) {
+      const auto& [session, message] = world_.sent[shown_];
+      if (message.has_view() && !silent_.contains(session)) Beat(session, message.view().to());
+    }
+  }
   void Advance(absl::Duration by) {
     now_ += by;
     controller_->OnTick(now_);
@@ -71,11 +81,11 @@ class ControllerTest : public ::testing::Test {
     controller_->OnAgentMessage(session, up, now_);
     Flush();
   }
-  void Beat(SessionId session) {
+  void Beat(SessionId session, uint64_t shows = 0) {
     rpc::AgentUp up;
-    up.mutable_heartbeat();
+    up.mutable_heartbeat()->set_view_version(shows);
     controller_->OnAgentMessage(session, up, now_);
-    Flush();
+    ASSERT_TRUE(controller_->Flush(now_).ok());
   }
   void Create(const std::string& operation, const std::string& name, int node, ReplyTo to) {
     rpc::OperationRequest request;
@@ -139,6 +149,8 @@ class ControllerTest : public ::testing::Test {
 
   absl::Duration now_ = absl::Hours(1);
   RecordingWorld world_;
+  size_t shown_ = 0;            // of world_.sent
+  std::set<SessionId> silent_;  // sessions that say nothing by themselves
   std::unique_ptr<Controller> controller_;
 };
 
@@ -206,6 +218,29 @@ TEST_F(ControllerTest, AMoveIsAnsweredOnReleaseAndGoesOnByItself) {
   EXPECT_EQ(Count(2, rpc::AgentDown::kAttach), 1);
 }
 
+TEST_F(ControllerTest, AMoveIsAnsweredOnceTheDestinationShowsIt) {
+  silent_ = {2};
+  const DatasetId id = AttachOne();
+  Move("m", id, 2, 7);
+  world_.sent.clear();
+  Tell(1, id, 1, rpc::Report::RELEASED);
+  EXPECT_EQ(Count(2, rpc::AgentDown::kView), 1) << "the destination is told at once";
+  EXPECT_EQ(CauseOfReply(7), "none");
+  Beat(2, 1);
+  EXPECT_EQ(CauseOfReply(7), "none") << "it shows something older";
+  Beat(2, world_.sent.back().second.view().to());
+  EXPECT_EQ(CauseOfReply(7), "ok");
+}
+
+TEST_F(ControllerTest, ADestinationThatHangsOrGoesAwayKeepsNoAnswerBack) {
+  silent_ = {2};
+  const DatasetId id = AttachOne();
+  Move("m", id, 2, 7);
+  Tell(1, id, 1, rpc::Report::RELEASED);
+  Advance(absl::Seconds(2));
+  EXPECT_EQ(CauseOfReply(7), "ok");
+}
+
 TEST_F(ControllerTest, BusyIsAnsweredRememberedAndExplained) {
   const DatasetId id = AttachOne();
   Move("m", id, 2, 7);
@@ -271,6 +306,7 @@ TEST_F(ControllerTest, ACreateAskedAgainIsAnsweredAlsoWhileTheArrayIsAway) {
 
 TEST_F(ControllerTest, ASilentNodeCountsAsDownAfterTheTimeoutAndIsFencedOnlyOnAMove) {
   const DatasetId id = AttachOne();
+  silent_ = {1};
   for (int i = 0; i < 6; ++i) {
     Advance(absl::Seconds(1));
     Beat(2);
@@ -386,6 +422,7 @@ TEST_F(ControllerTest, NothingHappensWhenTheCommitFails) {
 
 TEST_F(ControllerTest, TheValveClosesWhenAThirdOfFourNodesVanishTogether) {
   const DatasetId id = AttachOne();
+  silent_ = {1};
   Hello(3, 3, "gamma");
   Hello(4, 4, "delta");
   for (int i = 0; i < 6; ++i) {
