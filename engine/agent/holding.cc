@@ -267,7 +267,7 @@ void Holding::Run() {
         over_ = true;
         break;
       }
-      const bool busy = !status.ok() && CauseOf(status) == Cause::kBusy && attachment_.aim == Aim::kRelease;
+      const bool busy = !status.ok() && CauseOf(status) == Cause::kBusy && MayBeBusy(attachment_, step);
       const StepResult result = status.ok() ? StepResult::kDone : busy ? StepResult::kBusy : StepResult::kFailed;
       attachment_ = AfterLocalStep(attachment_, step, result);
       if (busy) busy_ = std::string(status.message());

@@ -66,9 +66,13 @@ std::string_view LocalStepName(LocalStep step);
 
 enum class StepResult {
   kDone,
-  kBusy,    // of gate, scan, unmount, prove: somebody holds it
+  kBusy,    // somebody holds it; only where MayBeBusy
   kFailed,  // tried again when control repeats its order
 };
+
+// Whether a step that found the dataset in use means that users hold it, so that the release is refused. One that was
+// never mounted is held by nobody but a passing probe or mkfs: that is a failure to try again, as is any other step's.
+bool MayBeBusy(const Attachment& attachment, LocalStep step);
 
 LocalStep NextLocalStep(const Attachment& attachment);
 
