@@ -86,7 +86,7 @@ Attachment OnDropOrder(Attachment attachment);
 
 // After a restart of the agent: what the journal says against what is found on the machine.
 struct Found {
-  bool lun = false;      // its LUN server answers
+  bool lun = false;      // its LUN server answers, and serves its file
   bool loop = false;     // a loop device over its file
   bool mounted = false;  // at its own path
 };
