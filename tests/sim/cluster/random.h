@@ -13,7 +13,8 @@ namespace flocker::sim {
 
 class Random {
  public:
-  explicit Random(uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15 + 0x2545f4914f6cdd1d) {}
+  // Drawn once from the seed itself, so that neighbouring seeds do not walk the same numbers one step apart.
+  explicit Random(uint64_t seed) : state_(seed) { state_ = Next(); }
 
   // SplitMix64 (Steele, Lea, Flood 2014): the same numbers with every library and compiler.
   uint64_t Next() {

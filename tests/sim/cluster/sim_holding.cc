@@ -118,6 +118,7 @@ void SimHolding::SendLogin() {
 }
 
 void SimHolding::OnReady(uint64_t epoch) {
+  if (lun_ == nullptr) return;  // it was stopped meanwhile
   session_epoch_ = epoch;
   lost_epoch_.reset();
   CheckWait();
@@ -126,6 +127,7 @@ void SimHolding::OnReady(uint64_t epoch) {
 }
 
 void SimHolding::OnLost(uint64_t epoch, const std::string& reason) {
+  if (lun_ == nullptr) return;
   session_epoch_ = 0;
   lost_epoch_ = epoch;
   accepts_login_ = true;
@@ -168,7 +170,9 @@ void SimHolding::Adopt() {
   const bool answers = found != machine_.stacks().end() && found->second.lun != nullptr && found->second.lun->alive();
   Found seen;
   if (found != machine_.stacks().end()) {
-    seen = {.lun = answers, .loop = found->second.loop, .mounted = found->second.mounted};
+    seen = {.lun = answers && found->second.lun->file_ready(),
+            .loop = found->second.loop,
+            .mounted = found->second.mounted};
   }
   attachment_ = flocker::Adopt(attachment_, seen);
   if (answers) {
@@ -265,6 +269,7 @@ void SimHolding::Start(LocalStep step, Done done) {
       return StartLun(std::move(done));
     case LocalStep::kAttachLoop:
       stack().loop = true;
+      if (!lun_->file_ready()) sim_.truth.Violated("a loop over a file that no LUN server serves yet");
       return done(lun_->alive() ? absl::OkStatus() : Broken());
     case LocalStep::kFormat:
       return Format(std::move(done));

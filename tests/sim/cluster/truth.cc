@@ -121,9 +121,12 @@ void Truth::CommitsOperation(const Dataset* before, const Dataset& dataset) {
   const Operation& operation = dataset.operation;
   if (operation.id.empty()) return;
   const bool begins = before == nullptr || before->operation.id != operation.id;
-  if (begins && operations_[operation.id].succeeded) {
+  Done& done = operations_[operation.id];
+  // What was purged took the memory of its operations with it.
+  if (begins && done.succeeded && !durable_.purged(done.dataset)) {
     Violated(absl::StrCat("operation ", operation.id.substr(0, 8), " (", operation.kind, ") is executed twice"));
   }
+  done.dataset = dataset.id;
   if (operation.done) Ends(operation);
 }
 

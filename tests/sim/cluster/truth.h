@@ -60,6 +60,7 @@ class Truth {
 
  private:
   struct Done {
+    DatasetId dataset;
     bool succeeded = false;
     bool refused = false;  // its client was told so
   };
