@@ -171,7 +171,7 @@ void Controller::ReconcileHeld(SessionId session, const NodeId& node, const rpc:
     const Dataset& dataset = *cluster_.Find(id);
     const Phase phase = dataset.placement.phase;
     if (dataset.placement.node != node || held.contains(id)) continue;
-    if (phase == Phase::kAttached || phase == Phase::kRenewing) {
+    if (phase == Phase::kAttaching || phase == Phase::kAttached || phase == Phase::kRenewing) {
       ApplyOutcome({.kind = OutcomeKind::kNotHeld,
                     .dataset = id,
                     .epoch = dataset.placement.epoch,
@@ -209,7 +209,9 @@ void Controller::OnReport(const NodeId& node, const rpc::Report& report, absl::D
     if (session && holds) SendDrop(*session, report.dataset_id(), report.epoch());
     return;
   }
-  if (report.epoch() != dataset->placement.epoch) return;  // an older attachment's; the record has moved on
+  // An older epoch's means nothing any more, but for the loss of the very mount: a renewal brings none back.
+  const bool lost_mount = report.kind() == rpc::Report::NOT_HELD && report.epoch() >= dataset->placement.mount_epoch;
+  if (report.epoch() != dataset->placement.epoch && !lost_mount) return;
   Work& work = work_[*id];
   for (const rpc::TimelineStep& step : report.timeline()) {
     work.timeline.push_back({.step = step.step(), .duration_us = step.duration_us()});
@@ -219,7 +221,7 @@ void Controller::OnReport(const NodeId& node, const rpc::Report& report, absl::D
     if (row.report != report.kind()) continue;
     ApplyOutcome({.kind = row.outcome,
                   .dataset = *id,
-                  .epoch = report.epoch(),
+                  .epoch = dataset->placement.epoch,
                   .message = report.message(),
                   .block_size = report.block_size()},
                  now);
@@ -274,6 +276,11 @@ void Controller::UpdateValve() {
 // ---- operations ----
 
 void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now) {
+  const auto known = request.id().empty() ? std::nullopt : FindOperation(cluster_, request.id());
+  if (known) {
+    if (known->operation.done) return Answer(to, request.id(), known->dataset, OperationStatus(known->operation));
+    return Wait(request.id(), known->dataset, to, now);
+  }
   if (!request.has_create() || (capacity_ && now - capacity_at_ <= kCapacityAge)) return Execute(request, to, now);
   if (parked_creates_.empty()) world_.RequestCapacity();
   parked_creates_.push_back({request, to});
@@ -287,7 +294,7 @@ void Controller::OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::
   }
   for (const ParkedCreate& create : parked) {
     if (capacity.ok()) {
-      Execute(create.request, create.to, now);
+      OnOperation(create.request, create.to, now);  // it may have been asked twice meanwhile
     } else {
       const absl::Status status =
           Refuse(Cause::kIo, absl::StrCat("the array cannot be asked for its space: ", capacity.status().message()));
@@ -313,10 +320,7 @@ absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& r
       wish.root_mode = create.root_mode();
       wish.now_ms = world_.WallClockMs();
       ASSIGN_OR_RETURN(Dataset dataset, PlanCreate(cluster_, wish));
-      if (dataset.id == wish.id) {
-        RETURN_IF_ERROR(
-            Admit(cluster_.promised(), dataset.size, *capacity_, options_.overcommit, options_.pool_reserve));
-      }
+      RETURN_IF_ERROR(Admit(cluster_.promised(), dataset.size, *capacity_, options_.overcommit, options_.pool_reserve));
       return dataset;
     }
     case rpc::OperationRequest::kRename: {
@@ -337,6 +341,13 @@ absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& r
   }
 }
 
+void Controller::Wait(const std::string& operation_id, const DatasetId& dataset, ReplyTo to, absl::Duration now) {
+  Waiter& waiter = waiters_[operation_id];
+  waiter.dataset = dataset;
+  waiter.to.push_back(to);
+  waiter.deadline = now + options_.operation_timeout;
+}
+
 void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now) {
   auto planned = PlanOperation(request);
   if (!planned.ok()) {
@@ -351,17 +362,12 @@ void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl:
     return Answer(to, request.id(), id, planned.status());
   }
   const Dataset* before = cluster_.Find(planned->id);
-  if (before == nullptr || !(*before == *planned)) {
-    work_[planned->id].timeline.clear();
-    AddEvent(planned->operation.kind, &*planned,
-             absl::StrCat(planned->operation.kind, " of ", before != nullptr ? before->name : planned->name, " asked ",
-                          Audit(request.caller())));
-    PutDataset(*planned);
-  }
-  Waiter& waiter = waiters_[request.id()];
-  waiter.dataset = planned->id;
-  waiter.to.push_back(to);
-  waiter.deadline = now + options_.operation_timeout;
+  work_[planned->id].timeline.clear();
+  AddEvent(planned->operation.kind, &*planned,
+           absl::StrCat(planned->operation.kind, " of ", before != nullptr ? before->name : planned->name, " asked ",
+                        Audit(request.caller())));
+  PutDataset(*planned);
+  Wait(request.id(), planned->id, to, now);
   AnswerIfDone(*planned);
 }
 
@@ -597,8 +603,10 @@ void Controller::OnTick(absl::Duration now) {
     for (const ReplyTo& to : it->second.to) Answer(to, it->first, it->second.dataset, status);
     it = waiters_.erase(it);
   }
-  for (const auto& [id, work] : work_) {
-    if (!work.running && work.retry_at > absl::ZeroDuration() && work.retry_at <= now) dirty_.insert(id);
+  for (auto& [id, work] : work_) {
+    if (work.running || work.retry_at <= absl::ZeroDuration() || work.retry_at > now) continue;
+    work.retry_at = {};  // due once: when there is nothing to try, as with a node that left, nothing wakes us again
+    dirty_.insert(id);
   }
   if (now >= next_heartbeat_) {
     next_heartbeat_ = now + options_.heartbeat_timeout / 5;

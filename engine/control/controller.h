@@ -127,6 +127,7 @@ class Controller {
 
   absl::StatusOr<Dataset> PlanOperation(const rpc::OperationRequest& request);
   void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
+  void Wait(const std::string& operation_id, const DatasetId& dataset, ReplyTo to, absl::Duration now);
   void AnswerIfDone(const Dataset& dataset);
   SessionId ReaderOf(const ReplyTo& to, const rpc::OperationReply& reply) const;
   void SendReplies(absl::Duration now);

@@ -15,7 +15,7 @@
 namespace flocker {
 
 // Grows whenever a key is added, removed or changes its meaning.
-constexpr int kRecordVersion = 1;
+constexpr int kRecordVersion = 2;
 
 // The record beside a LUN can be read by the array's administrators: there the CHAP secrets are left empty.
 enum class Secrets { kKeep, kOmit };

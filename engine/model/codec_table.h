@@ -77,6 +77,7 @@ void Fields(Visitor& visit, Like<Dataset> auto& dataset) {
   visit("desired", dataset.desired);
   visit("placement", dataset.placement);
   visit("operation", dataset.operation);
+  visit("earlier", dataset.earlier);
   visit("error", dataset.error);
   visit("trashed_ms", dataset.trashed_ms);
 }

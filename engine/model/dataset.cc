@@ -36,6 +36,12 @@ void Dataset::SetName(const std::string& new_name) {
   metadata["name"] = new_name;
 }
 
+void Dataset::Begin(Operation next) {
+  if (!operation.id.empty()) earlier.push_back(std::move(operation));
+  if (earlier.size() > kEarlierOperations) earlier.erase(earlier.begin());
+  operation = std::move(next);
+}
+
 std::optional<NodeId> Dataset::ShownOn() const {
   switch (placement.phase) {
     case Phase::kTrashed:

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/model/ids.h"
 
@@ -68,7 +69,7 @@ struct Placement {
   bool operator==(const Placement&) const = default;
 };
 
-// The last operation a client asked of this dataset. Kept in the record, so that a client that asks again with the same
+// An operation that a client asked of this dataset. Kept in the record, so that a client that asks again with the same
 // id after a restart is answered and not executed twice.
 struct Operation {
   std::string id;    // made by the client
@@ -78,6 +79,10 @@ struct Operation {
   std::string message;
   bool operator==(const Operation&) const = default;
 };
+
+// How many earlier operations of a dataset are remembered: a client asks again within operation_timeout, and so many
+// others do not come between.
+constexpr size_t kEarlierOperations = 8;
 
 struct Dataset {
   DatasetId id;
@@ -95,12 +100,16 @@ struct Dataset {
   uint32_t root_mode = 0755;
   Desired desired;
   Placement placement;
-  Operation operation;
-  std::string error;       // the last failure of its present step; empty when it goes well
-  int64_t trashed_ms = 0;  // wall clock, Unix milliseconds, when it went to the trash
+  Operation operation;             // the last one, perhaps under way
+  std::vector<Operation> earlier;  // those before it, newest last; all done
+  std::string error;               // the last failure of its present step; empty when it goes well
+  int64_t trashed_ms = 0;          // wall clock, Unix milliseconds, when it went to the trash
 
   // Its name, and the metadata key that carries it for other clients (Flocker's convention).
   void SetName(const std::string& new_name);
+
+  // Makes `next` the last operation and keeps the one before in `earlier`.
+  void Begin(Operation next);
 
   // The node whose directory shows it: where it is until it provably left, then where it goes. Empty for the trash.
   std::optional<NodeId> ShownOn() const;

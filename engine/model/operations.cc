@@ -48,10 +48,9 @@ absl::Status CheckFree(const Cluster& cluster, const std::string& name, const Da
 }
 
 // A live dataset that no other operation is moving.
-absl::StatusOr<Dataset> FindIdle(const Cluster& cluster, const DatasetId& id, const std::string& operation_id) {
+absl::StatusOr<Dataset> FindIdle(const Cluster& cluster, const DatasetId& id) {
   const Dataset* dataset = cluster.Find(id);
   if (dataset == nullptr) return Refuse(Cause::kNotFound, absl::StrCat("there is no dataset ", id.str()));
-  if (dataset->operation.id == operation_id) return *dataset;
   if (dataset->placement.phase == Phase::kTrashed || dataset->placement.phase == Phase::kPurging) {
     return Refuse(Cause::kNotFound, absl::StrCat("dataset ", dataset->name, " is destroyed"));
   }
@@ -80,9 +79,17 @@ bool Unheld(const Dataset& dataset) {
 
 }  // namespace
 
+std::optional<Known> FindOperation(const Cluster& cluster, const std::string& operation_id) {
+  for (const auto& [id, dataset] : cluster.datasets()) {
+    if (dataset.operation.id == operation_id) return Known{id, dataset.operation};
+    for (const Operation& operation : dataset.earlier) {
+      if (operation.id == operation_id) return Known{id, operation};
+    }
+  }
+  return std::nullopt;
+}
+
 absl::StatusOr<Dataset> PlanCreate(const Cluster& cluster, const CreateWish& wish) {
-  const Dataset* same = cluster.FindName(wish.name);
-  if (same != nullptr && same->operation.id == wish.operation_id) return *same;
   RETURN_IF_ERROR(CheckName(wish.name));
   RETURN_IF_ERROR(CheckMetadata(wish.metadata));
   ASSIGN_OR_RETURN(const uint64_t size, CheckSize(wish.size == 0 ? kDefaultSize : wish.size));
@@ -103,12 +110,11 @@ absl::StatusOr<Dataset> PlanCreate(const Cluster& cluster, const CreateWish& wis
 }
 
 absl::StatusOr<Dataset> PlanRename(const Cluster& cluster, const RenameWish& wish) {
-  ASSIGN_OR_RETURN(Dataset dataset, FindIdle(cluster, wish.id, wish.operation_id));
-  if (dataset.operation.id == wish.operation_id) return dataset;
+  ASSIGN_OR_RETURN(Dataset dataset, FindIdle(cluster, wish.id));
   RETURN_IF_ERROR(CheckName(wish.name));
   RETURN_IF_ERROR(CheckFree(cluster, wish.name, wish.id));
   const bool moves = dataset.desired.node != wish.node;
-  dataset.operation = {.id = wish.operation_id, .kind = "move"};
+  dataset.Begin({.id = wish.operation_id, .kind = "move"});
   dataset.desired.name = wish.name;
   if (!moves) {
     dataset.SetName(wish.name);
@@ -127,13 +133,12 @@ absl::StatusOr<Dataset> PlanRename(const Cluster& cluster, const RenameWish& wis
 }
 
 absl::StatusOr<Dataset> PlanDestroy(const Cluster& cluster, const DestroyWish& wish) {
-  ASSIGN_OR_RETURN(Dataset dataset, FindIdle(cluster, wish.id, wish.operation_id));
-  if (dataset.operation.id == wish.operation_id) return dataset;
+  ASSIGN_OR_RETURN(Dataset dataset, FindIdle(cluster, wish.id));
   if (dataset.protect) {
     return Refuse(Cause::kForbidden, absl::StrCat("dataset ", dataset.name, " is protected"));
   }
   RETURN_IF_ERROR(CheckValve(cluster, dataset, wish.force));
-  dataset.operation = {.id = wish.operation_id, .kind = "destroy", .done = Unheld(dataset)};
+  dataset.Begin({.id = wish.operation_id, .kind = "destroy", .done = Unheld(dataset)});
   dataset.desired.deleted = true;
   dataset.desired.force = wish.force;
   dataset.trashed_ms = wish.now_ms;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -40,8 +41,16 @@ struct DestroyWish {
   int64_t now_ms = 0;
 };
 
-// The record to commit. Its `operation` is done already when nothing has to be waited for. Asked again with the id of
-// the dataset's last operation, the record comes back unchanged.
+// An operation that was accepted before, and the dataset that remembers it.
+struct Known {
+  DatasetId dataset;
+  Operation operation;
+};
+// Ask this first: whoever asks again under the same id must be answered what came of it, and never cause it twice.
+std::optional<Known> FindOperation(const Cluster& cluster, const std::string& operation_id);
+
+// The record to commit. Its `operation` is done already when nothing has to be waited for. For an operation that
+// FindOperation does not know.
 absl::StatusOr<Dataset> PlanCreate(const Cluster& cluster, const CreateWish& wish);
 absl::StatusOr<Dataset> PlanRename(const Cluster& cluster, const RenameWish& wish);
 absl::StatusOr<Dataset> PlanDestroy(const Cluster& cluster, const DestroyWish& wish);

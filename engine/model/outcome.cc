@@ -78,7 +78,8 @@ bool ApplyReport(Dataset& dataset, const StepOutcome& outcome, const Fresh& fres
       dataset.error = outcome.message;
       return true;
     case OutcomeKind::kNotHeld:
-      if (placement.phase == Phase::kAttaching) return false;
+      // Also while attaching: it may have logged in before it lost everything, and what that session still has under
+      // way must not land after what a second login under the same grant writes.
       placement.phase = Phase::kFencing;
       dataset.error = outcome.message;
       return true;

@@ -1,5 +1,7 @@
 #include "tests/integration/fusefs/test_agent.h"
 
+#include <gtest/gtest.h>
+
 #include <chrono>
 #include <utility>
 

@@ -37,8 +37,8 @@ void LunProcess::Connect() {
   machine_.After(session_, backoff, [this] {
     connection_ = std::make_shared<Connection>(sim_.network, machine_.place());
     const auto bound = [this](auto f) {
-      return [this, token = session_.token(), f](auto... args) {
-        machine_.Do([token, f, args...] {
+      return [&machine = machine_, token = session_.token(), f](auto... args) {
+        machine.Do([token, f, args...] {
           if (!token.expired()) f(args...);
         });
       };
@@ -102,9 +102,9 @@ void LunProcess::Submit(const Command& command, Done done) {
 
 void LunProcess::Issue(Request& request) {
   request.issue = ++last_issue_;
-  const auto reply = [this, token = session_.token(), number = request.number,
+  const auto reply = [this, &machine = machine_, token = session_.token(), number = request.number,
                       issue = request.issue](const Disk& disk) {
-    machine_.Do([this, token, number, issue, disk] {
+    machine.Do([this, token, number, issue, disk] {
       if (!token.expired()) Answered(number, issue, disk);
     });
   };
@@ -143,12 +143,15 @@ void LunProcess::Fence() {
 
 bool LunProcess::Stop(bool file_in_use, std::function<void()> stopped) {
   if (file_in_use) return false;
-  machine_.After(life_, sim_.network.Delay(), [this, self = shared_from_this(), stopped = std::move(stopped)] {
-    CloseConnection();
-    state_ = State::kStopped;
-    listener_ = {};
-    FailAll();
-    stopped();
+  stopped_ = std::move(stopped);
+  machine_.After(life_, sim_.network.Delay(), [this, self = shared_from_this()] {
+    if (alive()) {
+      CloseConnection();
+      state_ = State::kStopped;
+      listener_ = {};
+      FailAll();
+    }
+    if (const auto tell = std::exchange(stopped_, nullptr)) tell();
   });
   return true;
 }
@@ -166,6 +169,7 @@ void LunProcess::Die(bool with_machine) {
   CloseConnection();
   FailAll();
   if (const auto died = std::exchange(listener_, {}).died) died();
+  if (const auto tell = std::exchange(stopped_, nullptr)) tell();
 }
 
 }  // namespace flocker::sim

@@ -35,7 +35,7 @@ class LunProcess : public std::enable_shared_from_this<LunProcess> {
   void Listen(Listener listener);
   void Login(const AttachOrder& order);
   void Fence();
-  // False when the file is in use. `stopped` comes when it has ended.
+  // False when the file is in use. `stopped` comes when it has ended, also by a kill.
   bool Stop(bool file_in_use, std::function<void()> stopped);
   void Die(bool with_machine);
 
@@ -74,6 +74,7 @@ class LunProcess : public std::enable_shared_from_this<LunProcess> {
   bool file_ready_ = false;
   std::optional<uint64_t> lost_epoch_;
   std::string loss_;
+  std::function<void()> stopped_;
   int failed_logins_ = 0;
   std::shared_ptr<Connection> connection_;
   std::deque<Request> requests_;

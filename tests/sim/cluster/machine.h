@@ -63,6 +63,7 @@ class Filesystem {
 struct Stack {
   std::shared_ptr<LunProcess> lun;
   bool loop = false;
+  bool formatting = false;                 // by a mkfs that outlives its agent and holds the device exclusively
   bool mounted = false;                    // where users find it
   std::shared_ptr<Filesystem> filesystem;  // alive also without a mount, while somebody hidden holds it
 };

@@ -313,17 +313,19 @@ void SimHolding::StartLun(Done done) {
 void SimHolding::Format(Done done) {
   const bool formatted = attachment_.formatted;
   if (!formatted && !order_) return done(absl::FailedPreconditionError("waits for control's order"));
-  lun_->Submit({.kind = Command::Kind::kRead},
-               [this, token = life_.token(), formatted, done](bool ok, const Disk& disk) {
-                 if (token.expired()) return;  // mkfs died with the agent
-                 if (!ok) return done(Broken());
-                 const bool blind = sim_.planted(Plant::kFormatUnasked);
-                 if (formatted && !disk.formatted)
-                   return done(absl::FailedPreconditionError("no ext4 of ours is on it"));
-                 if (disk.formatted && !blind) return done(absl::OkStatus());
-                 lun_->Submit({.kind = Command::Kind::kFormat},
-                              [done](bool made, const Disk&) { done(made ? absl::OkStatus() : Broken()); });
-               });
+  if (stack().formatting) return done(absl::UnavailableError("the device is in use by mkfs"));
+  const auto look = [this, token = life_.token(), formatted, done](bool ok, const Disk& disk) {
+    if (token.expired()) return;
+    if (!ok) return done(Broken());
+    if (formatted && !disk.formatted) return done(absl::FailedPreconditionError("no ext4 of ours is on it"));
+    if (disk.formatted && !sim_.planted(Plant::kFormatUnasked)) return done(absl::OkStatus());
+    stack().formatting = true;
+    lun_->Submit({.kind = Command::Kind::kFormat}, [&machine = machine_, key = key_, done](bool made, const Disk&) {
+      if (machine.stacks().contains(key)) machine.stack(key).formatting = false;
+      done(made ? absl::OkStatus() : Broken());
+    });
+  };
+  lun_->Submit({.kind = Command::Kind::kRead}, look);
 }
 
 void SimHolding::Mount(Done done) {
@@ -361,6 +363,7 @@ void SimHolding::Unmount(Done done) {
 
 void SimHolding::Prove(Done done) {
   if (sim_.planted(Plant::kProofSkipped)) return done(absl::OkStatus());
+  if (stack().formatting) return done(Refuse(Cause::kBusy, "the device is held by mkfs"));
   if (stack().filesystem == nullptr) return done(absl::OkStatus());
   if (stack().filesystem->held()) return done(Refuse(Cause::kBusy, "the device is held by somebody no scan sees"));
   Unmount(std::move(done));  // who held it let go: the superblock goes now

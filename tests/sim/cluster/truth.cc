@@ -116,17 +116,20 @@ void Truth::CommitsDataset(const Dataset& dataset) {
 }
 
 void Truth::CommitsOperation(const Dataset* before, const Dataset& dataset) {
+  // One batch may hold the end of an operation and the next one already.
+  for (const Operation& operation : dataset.earlier) Ends(operation);
   const Operation& operation = dataset.operation;
   if (operation.id.empty()) return;
-  Done& done = operations_[operation.id];
   const bool begins = before == nullptr || before->operation.id != operation.id;
-  if (begins && done.succeeded) {
+  if (begins && operations_[operation.id].succeeded) {
     Violated(absl::StrCat("operation ", operation.id.substr(0, 8), " (", operation.kind, ") is executed twice"));
   }
-  if (begins) done.succeeded = false;
-  done.began = true;
-  touched_[operation.id].insert(dataset.id);
-  if (!operation.done || !operation.cause.empty()) return;
+  if (operation.done) Ends(operation);
+}
+
+void Truth::Ends(const Operation& operation) {
+  Done& done = operations_[operation.id];
+  if (!operation.cause.empty() || done.succeeded) return;
   if (done.refused) {
     Violated(absl::StrCat("operation ", operation.id.substr(0, 8), " (", operation.kind,
                           ") succeeds although its client was told that it was refused"));

@@ -60,12 +60,12 @@ class Truth {
 
  private:
   struct Done {
-    bool began = false;
     bool succeeded = false;
     bool refused = false;  // its client was told so
   };
   void CommitsDataset(const Dataset& dataset);
   void CommitsOperation(const Dataset* before, const Dataset& dataset);
+  void Ends(const Operation& operation);
   void CheckOk(const rpc::OperationRequest& request, const rpc::OperationReply& reply);
   bool Overtaken(const std::string& operation_id, const DatasetId& id) const;
 
@@ -75,8 +75,7 @@ class Truth {
   std::map<DatasetId, Blocks> acknowledged_;
   std::map<DatasetId, uint64_t> newest_login_;
   std::map<std::pair<DatasetId, uint64_t>, Grant> grants_;
-  std::map<std::string, Done> operations_;
-  std::map<std::string, std::set<DatasetId>> touched_;  // by operation id
+  std::map<std::string, Done> operations_;  // by id
   uint64_t acknowledged_operations_ = 0;
   uint64_t acknowledged_writes_ = 0;
 };

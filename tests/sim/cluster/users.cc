@@ -38,7 +38,10 @@ rpc::OperationRequest Users::Compose() {
 void Users::Ask() {
   const rpc::OperationRequest request = Compose();
   const bool tree = sim_.random.Percent(70);
-  const auto ask = [this, tree, request] { tree ? ThroughTree(request) : ThroughCall(request); };
+  const auto ask = [this, tree, request] {
+    ++asked_[request.id()];
+    tree ? ThroughTree(request) : ThroughCall(request);
+  };
   sim_.Say("user    asks ", request.ShortDebugString());
   ask();
   // A client that is impatient, or not sure that it was heard, asks again with the same id.
@@ -63,8 +66,9 @@ void Users::Answered(const rpc::OperationRequest& request, const rpc::OperationR
   sim_.Say(
       "user    hears ", request.id(), ": ",
       reply.outcome().cause().empty() ? "ok" : absl::StrCat(reply.outcome().cause(), " ", reply.outcome().message()));
-  answered_[request.id()] = true;
-  sim_.truth.Answered(request, reply);
+  answered_.insert(request.id());
+  // Who asked twice and hears one refusal knows nothing yet: the other may be heard and granted.
+  if (reply.outcome().cause().empty() || asked_[request.id()] == 1) sim_.truth.Answered(request, reply);
 }
 
 void Users::Hold() {

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,8 @@ class Users {
   Sim& sim_;
   ControlHost& control_;
   std::vector<std::unique_ptr<SimNode>>& nodes_;
-  std::map<std::string, bool> answered_;  // by operation id
+  std::map<std::string, int> asked_;  // how often, by operation id
+  std::set<std::string> answered_;
   uint64_t last_operation_ = 0;
 };
 

@@ -280,6 +280,30 @@ TEST_F(ControllerTest, AskedAgainAfterARestartTheOperationIsNotExecutedTwice) {
   EXPECT_EQ(PhaseOf(id), Phase::kAttached);
 }
 
+TEST_F(ControllerTest, AskedAgainAfterOthersTheOperationIsNotExecutedTwice) {
+  const DatasetId id = AttachOne();
+  Move("there", id, 2, 7);
+  Tell(1, id, 1, rpc::Report::RELEASED);
+  Move("back", id, 1, 8);
+  const std::optional<NodeId> node = controller_->cluster().Find(id)->desired.node;
+  Move("there", id, 2, 9);
+  EXPECT_EQ(CauseOfReply(9), "ok") << "it was done";
+  EXPECT_EQ(controller_->cluster().Find(id)->desired.node, node) << "and is not done again";
+}
+
+TEST_F(ControllerTest, ACreateAskedAgainIsAnsweredAlsoWhileTheArrayIsAway) {
+  AttachOne();
+  Advance(absl::Seconds(2));
+  rpc::OperationRequest again;
+  again.set_id("op-create");
+  again.mutable_create()->set_node_id(NodeNumber(1).str());
+  again.mutable_create()->set_name("db");
+  controller_->OnOperation(again, {.session = 0, .call = 11}, now_);
+  controller_->OnCapacity(absl::UnavailableError("array away"), now_);
+  Flush();
+  EXPECT_EQ(CauseOfReply(11), "ok");
+}
+
 TEST_F(ControllerTest, ASilentNodeCountsAsDownAfterTheTimeoutAndIsFencedOnlyOnAMove) {
   const DatasetId id = AttachOne();
   silent_ = {1};
@@ -325,6 +349,40 @@ TEST_F(ControllerTest, ANodeThatComesBackEmptyIsFencedAndGrantedAnew) {
   EXPECT_EQ(PhaseOf(id), Phase::kFencing);
   ArrayDone(OutcomeKind::kFenced);
   EXPECT_EQ(PhaseOf(id), Phase::kGranting);
+}
+
+TEST_F(ControllerTest, ANodeThatComesBackEmptyInTheMiddleOfAnAttachIsFencedToo) {
+  Hello(1, 1, "alpha");
+  Create("op", "db", 1, {.session = 0, .call = 5});
+  ArrayDone(OutcomeKind::kCreated);
+  ArrayDone(OutcomeKind::kGranted);
+  const DatasetId id = controller_->cluster().FindName("db")->id;
+  ASSERT_EQ(PhaseOf(id), Phase::kAttaching);
+  controller_->OnAgentGone(1, now_);
+  Hello(2, 1, "alpha");
+  EXPECT_EQ(PhaseOf(id), Phase::kFencing) << "a session from before may be alive, with writes under way";
+  ArrayDone(OutcomeKind::kFenced);
+  EXPECT_EQ(controller_->cluster().Find(id)->placement.epoch, 2U);
+}
+
+TEST_F(ControllerTest, TheLossOfAMountCountsAlsoUnderTheEpochBeforeARenewal) {
+  const DatasetId id = AttachOne();
+  Tell(1, id, 1, rpc::Report::SESSION_LOST);
+  ASSERT_EQ(PhaseOf(id), Phase::kRenewing);
+  Tell(1, id, 1, rpc::Report::NOT_HELD);
+  EXPECT_EQ(PhaseOf(id), Phase::kFencing);
+}
+
+TEST_F(ControllerTest, AStepThatCannotBeTriedAgainWakesNobody) {
+  Hello(1, 1, "alpha");
+  Create("op", "db", 1, {.session = 0, .call = 5});
+  ArrayDone(OutcomeKind::kCreated);
+  ArrayDone(OutcomeKind::kGranted);
+  const DatasetId id = controller_->cluster().FindName("db")->id;
+  Tell(1, id, 1, rpc::Report::FAILED);
+  controller_->OnAgentGone(1, now_);
+  Advance(absl::Seconds(1));
+  EXPECT_GT(controller_->NextTick(), now_) << "the runner would spin";
 }
 
 TEST_F(ControllerTest, ARestartedArrayRenewsEverythingHeld) {

@@ -53,16 +53,27 @@ TEST(Create, RefusesWithACause) {
   EXPECT_EQ(Refusal(PlanCreate(cluster, chatty)), Cause::kInvalid);
 }
 
-TEST(Create, AskedAgainWithTheSameOperationIsTheSameDataset) {
+TEST(FindOperation, KnowsTheLastAndSomeBefore) {
   Cluster cluster = TwoNodes();
-  const auto first = PlanCreate(cluster, Wish("db"));
-  ASSERT_TRUE(first.ok());
-  cluster.Put(*first);
-  CreateWish again = Wish("db");
-  again.id = DatasetNumber(8);
-  const auto second = PlanCreate(cluster, again);
-  ASSERT_TRUE(second.ok());
-  EXPECT_EQ(second->id, first->id);
+  AttachOnAlpha(cluster);
+  EXPECT_FALSE(FindOperation(cluster, "never-asked"));
+  const auto rename = [&](const std::string& operation, const std::string& name) {
+    const auto planned =
+        PlanRename(cluster, {.operation_id = operation, .id = DatasetNumber(1), .node = NodeNumber(1), .name = name});
+    ASSERT_TRUE(planned.ok());
+    cluster.Put(*planned);
+  };
+  rename("there", "other");
+  rename("back", "db");
+  for (const char* id : {"create-1", "there", "back"}) {
+    const auto known = FindOperation(cluster, id);
+    ASSERT_TRUE(known) << id;
+    EXPECT_EQ(known->dataset, DatasetNumber(1));
+    EXPECT_TRUE(known->operation.done);
+  }
+  for (size_t i = 0; i < kEarlierOperations; ++i) rename("more-" + std::to_string(i), "db");
+  EXPECT_FALSE(FindOperation(cluster, "there")) << "not for ever: a record does not grow";
+  EXPECT_TRUE(FindOperation(cluster, "back"));
 }
 
 TEST(Rename, OnOneNodeIsDoneAtOnce) {
@@ -104,9 +115,9 @@ TEST(Rename, OneOperationAtATime) {
   ASSERT_TRUE(planned.ok());
   cluster.Put(*planned);
   EXPECT_EQ(Refusal(PlanDestroy(cluster, {.operation_id = "b", .id = DatasetNumber(1)})), Cause::kBusy);
-  const auto again = PlanRename(cluster, first);
-  ASSERT_TRUE(again.ok());
-  EXPECT_TRUE(*again == *planned) << "the same operation again changes nothing";
+  const auto known = FindOperation(cluster, "a");
+  ASSERT_TRUE(known);
+  EXPECT_FALSE(known->operation.done);
 }
 
 TEST(Rename, TheNameItWillHaveIsTakenToo) {
