@@ -141,7 +141,8 @@ void ControlHost::SendToAgent(SessionId session, const rpc::AgentDown& message) 
   if (it == streams_.end()) return;
   if (message.has_drop() && sim_.planted(Plant::kTombstoneForgotten)) {
     const auto id = DatasetId::Parse(message.drop().dataset_id());
-    if (id && sim_.durable.purged(*id)) return;
+    const Dataset* dataset = id ? sim_.durable.Find(*id) : nullptr;
+    if (dataset == nullptr || dataset->placement.phase == Phase::kTrashed) return;
   }
   SendDown(it->second.stream, message);
   if (message.has_release() && sim_.planted(Plant::kReleaseWithoutProof)) {
@@ -237,23 +238,13 @@ void ControlHost::RequestCapacity() {
 
 // ---- clients ----
 
-// The planted bug of epochs: whatever a report is about, it is taken for the present attachment's.
-rpc::AgentUp ControlHost::Distort(const rpc::AgentUp& message) const {
-  rpc::AgentUp distorted = message;
-  if (!message.has_report()) return distorted;
-  const auto id = DatasetId::Parse(message.report().dataset_id());
-  const Dataset* dataset = id ? controller_->cluster().Find(*id) : nullptr;
-  if (dataset != nullptr) distorted.mutable_report()->set_epoch(dataset->placement.epoch);
-  return distorted;
-}
-
 std::shared_ptr<Stream> ControlHost::Accept(Place node) {
   if (!running()) return nullptr;
   const SessionId session = ++last_session_;
   const auto stream = std::make_shared<Stream>(sim_.network, session, node);
   stream->on_up = [this, session](const rpc::AgentUp& message) {
-    Post([this, session, message](Controller& controller, absl::Duration now) {
-      controller.OnAgentMessage(session, sim_.planted(Plant::kEpochNotCompared) ? Distort(message) : message, now);
+    Post([session, message](Controller& controller, absl::Duration now) {
+      controller.OnAgentMessage(session, message, now);
     });
   };
   stream->on_agent_gone = [this, session] {

@@ -60,7 +60,6 @@ class ControlHost final : public World {
   void Enqueue(const DatasetId& id, Job job);
   void RunJob(const DatasetId& id);
   void FinishArrayAction(const Action& action, const Dataset& dataset);
-  rpc::AgentUp Distort(const rpc::AgentUp& message) const;
 
   Sim& sim_;
   SimArray& array_;

@@ -67,10 +67,11 @@ void LunProcess::OnLogin(bool welcome) {
 
 void LunProcess::Lost(const std::string& reason) {
   if (state_ != State::kServing && state_ != State::kConnecting) return;
-  if (state_ == State::kConnecting) ++failed_logins_;
+  const bool was_serving = state_ == State::kServing;
+  if (!was_serving) ++failed_logins_;
   CloseConnection();
   sim_.Say("lun     ", machine_.name(), " ", id_.Short(), " e", epoch_, " lost: ", reason);
-  if (sim_.planted(Plant::kReissueWithoutRenewal) && file_ready_) {
+  if (sim_.planted(Plant::kReissueWithoutRenewal) && was_serving) {
     state_ = State::kConnecting;
     return Connect();
   }

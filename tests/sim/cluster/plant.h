@@ -7,13 +7,13 @@ namespace flocker::sim {
 enum class Plant {
   kNone,
   kGrantBeforeRevoke,      // a revoke is answered at once and carried out later, beside the next grant
-  kEpochNotCompared,       // a report counts whatever epoch it is about
+  kEpochNotCompared,       // the array knows its guests by their nodes alone, whatever the epoch of their grant
   kReleaseWithoutProof,    // control believes in a release the moment it asks for it
   kProofSkipped,           // the agent believes a scan that finds nobody, and proves nothing
   kFenceNotVerified,       // a fence is done when the array says so, with the session still there
   kCommitAfterAction,      // effects leave before what they rest on is durable
-  kTombstoneForgotten,     // a node that holds what is gone for good is not told to drop it
-  kReissueWithoutRenewal,  // a LUN server logs in again under its old grant and issues its writes once more
+  kTombstoneForgotten,     // a node that holds what was destroyed meanwhile is not told to drop it
+  kReissueWithoutRenewal,  // a LUN server whose session broke logs in once more under its old grant and issues again
   kFormatUnasked,          // mkfs without looking at what is there
 };
 

@@ -140,11 +140,12 @@ void SimArray::Login(const std::shared_ptr<Connection>& connection, const Datase
                      uint64_t epoch, const std::string& secret) {
   if (!up_) return;
   Lun* lun = FindLun(id);
-  const bool welcome =
-      lun != nullptr && lun->exported &&
-      std::any_of(lun->allowed.begin(), lun->allowed.end(), [&](const flocker::Grant& grant) {
-        return grant.initiator == initiator && (grant.secret == secret || sim_.planted(Plant::kReissueWithoutRenewal));
-      });
+  const bool welcome = lun != nullptr && lun->exported &&
+                       std::any_of(lun->allowed.begin(), lun->allowed.end(), [&](const flocker::Grant& grant) {
+                         if (sim_.planted(Plant::kEpochNotCompared))
+                           return initiator.find(grant.node.str()) != std::string::npos;
+                         return grant.initiator == initiator && grant.secret == secret;
+                       });
   if (welcome) {
     lun->sessions.push_back(
         {.id = ++last_session_, .initiator = initiator, .epoch = epoch, .connection = connection, .cut = false});
