@@ -223,7 +223,8 @@ void Holding::AdoptFromMachine() {
   const auto loop = FindLoop(FilePath());
   const auto mount = FindMount(NativePath());
   Found found;
-  found.lun = found_lun.ok();
+  // One that was started and never logged in serves nothing yet: a loop would take the empty file under its mountpoint.
+  found.lun = found_lun.ok() && (*found_lun)->file_ready();
   found.loop = loop.ok() && loop->has_value();
   found.mounted = mount.ok() && mount->has_value();
   const MutexLock lock(mutex_);
@@ -235,7 +236,7 @@ void Holding::AdoptFromMachine() {
     not_held_ = true;
   }
   // Nothing of it outlived the last agent (the machine was rebooted): there is no order to begin anew.
-  if (attachment_.stage == Stage::kEmpty && !found.lun) attachment_ = OnDropOrder(attachment_);
+  if (attachment_.stage == Stage::kEmpty && lun_ == nullptr) attachment_ = OnDropOrder(attachment_);
   if (attachment_.stage == Stage::kMounted) context_.publish(id_, serial_, mount_epoch_);
   spdlog::info("{} e{}: found again{}{}{}", id_.str(), attachment_.epoch, found.lun ? ", LUN server" : "",
                found.loop ? ", loop" : "", found.mounted ? ", mounted" : "");
@@ -267,7 +268,7 @@ void Holding::Run() {
         over_ = true;
         break;
       }
-      const bool busy = !status.ok() && CauseOf(status) == Cause::kBusy && attachment_.aim == Aim::kRelease;
+      const bool busy = !status.ok() && CauseOf(status) == Cause::kBusy && MayBeBusy(attachment_, step);
       const StepResult result = status.ok() ? StepResult::kDone : busy ? StepResult::kBusy : StepResult::kFailed;
       attachment_ = AfterLocalStep(attachment_, step, result);
       if (busy) busy_ = std::string(status.message());

@@ -315,6 +315,11 @@ void LunServer::RetryWrites() {
   Send(verdict);
 }
 
+bool LunServer::file_ready() const {
+  const MutexLock lock(mutex_);
+  return file_ready_;
+}
+
 uint32_t LunServer::block_size() const {
   const MutexLock lock(mutex_);
   return block_size_;

@@ -62,6 +62,7 @@ class LunServer {
   // Writes that wait because the pool may be full: try again.
   void RetryWrites();
 
+  bool file_ready() const;  // it was logged in once: the LUN's bytes are at paths.file
   uint32_t block_size() const;
   uint64_t session_epoch() const;              // 0 while it is not logged in
   std::optional<uint64_t> lost_epoch() const;  // of the session that broke and was not renewed

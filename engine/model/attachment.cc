@@ -32,8 +32,7 @@ LocalStep NextToAttach(const Attachment& a) {
 
 LocalStep NextToRelease(const Attachment& a) {
   if (a.leave == Leave::kBusy) {
-    // Without a filesystem of ours there is nothing to mount again; the attach goes on where it was.
-    return a.stage == Stage::kMounted || !a.formatted ? LocalStep::kReportBusy : LocalStep::kRemount;
+    return a.stage == Stage::kMounted ? LocalStep::kReportBusy : LocalStep::kRemount;
   }
   switch (a.stage) {
     case Stage::kMounted:
@@ -116,6 +115,12 @@ void Advance(Attachment& a, LocalStep step) {
 }  // namespace
 
 std::string_view LocalStepName(LocalStep step) { return kStepNames[static_cast<size_t>(step)]; }
+
+bool MayBeBusy(const Attachment& a, LocalStep step) {
+  const bool looks =
+      step == LocalStep::kGate || step == LocalStep::kScan || step == LocalStep::kUnmount || step == LocalStep::kProve;
+  return a.aim == Aim::kRelease && looks && (a.stage == Stage::kMounted || a.formatted);
+}
 
 LocalStep NextLocalStep(const Attachment& a) {
   switch (a.aim) {

@@ -66,9 +66,13 @@ std::string_view LocalStepName(LocalStep step);
 
 enum class StepResult {
   kDone,
-  kBusy,    // of gate, scan, unmount, prove: somebody holds it
+  kBusy,    // somebody holds it; only where MayBeBusy
   kFailed,  // tried again when control repeats its order
 };
+
+// Whether a step that found the dataset in use means that users hold it, so that the release is refused. One that was
+// never mounted is held by nobody but a passing probe or mkfs: that is a failure to try again, as is any other step's.
+bool MayBeBusy(const Attachment& attachment, LocalStep step);
 
 LocalStep NextLocalStep(const Attachment& attachment);
 
@@ -82,7 +86,7 @@ Attachment OnDropOrder(Attachment attachment);
 
 // After a restart of the agent: what the journal says against what is found on the machine.
 struct Found {
-  bool lun = false;      // its LUN server answers
+  bool lun = false;      // its LUN server answers, and serves its file
   bool loop = false;     // a loop device over its file
   bool mounted = false;  // at its own path
 };

@@ -68,7 +68,7 @@ class History {
       return sim_.truth.Violated(absl::StrCat("no rest ", absl::FormatDuration(waited), " after the faults: ", unrest));
     }
     sim_.Say("rest    after ", absl::FormatDuration(waited));
-    for (const auto& [id, dataset] : sim_.durable.datasets()) sim_.truth.Read(id, array_.disk(id)->blocks);
+    for (const auto& [id, dataset] : sim_.durable.datasets()) sim_.truth.Reads(id, array_.disk(id)->blocks);
     over_ = true;
   }
   // FNV-1a over 64-bit words.

@@ -32,7 +32,10 @@ class Filesystem {
   void Shutdown() { failed_ = true, life_.End(); }
 
   bool failed() const { return failed_; }
-  void StopWriting() { life_.End(); }
+  // Its last mount is gone and nobody holds it: nothing is written any more, and the last sync is its end, also when
+  // the agent that unmounted it dies.
+  void Die() { dying_ = true, life_.End(); }
+  bool dying() const { return dying_; }
   // Somebody has a file open, visibly (to a scan) or not (only the proof sees it).
   bool held() const { return held_; }
   bool hidden() const { return hidden_; }
@@ -53,6 +56,7 @@ class Filesystem {
   bool syncing_ = false;
   std::vector<Done> waiting_;  // for the next sync: the present one began before them
   bool failed_ = false;
+  bool dying_ = false;
   bool held_ = false;
   bool hidden_ = false;
   Life life_;   // of its writer

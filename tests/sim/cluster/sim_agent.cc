@@ -239,6 +239,9 @@ void SimAgent::OnView(const rpc::ViewDelta& delta) {
   for (const rpc::DatasetView& dataset : delta.datasets()) view_[dataset.id()] = dataset;
   for (const std::string& id : delta.gone_datasets()) view_.erase(id);
   view_version_ = delta.to();
+  rpc::AgentUp shown;
+  shown.mutable_heartbeat()->set_view_version(view_version_);
+  Send(shown);
 }
 
 void SimAgent::OnReply(const rpc::OperationReply& reply) {

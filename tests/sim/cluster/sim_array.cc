@@ -208,8 +208,9 @@ void SimArray::Apply(const DatasetId& id, Session& session, const Command& comma
       sim_.truth.Formats(id, session.epoch);
       disk = {.formatted = true, .blocks = {}};
       return;
-    case Command::Kind::kSync:
     case Command::Kind::kRead:
+      return sim_.truth.Reads(id, disk.blocks);
+    case Command::Kind::kSync:
       return;
   }
 }

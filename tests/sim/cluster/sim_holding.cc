@@ -214,7 +214,7 @@ void SimHolding::Finish(LocalStep step, const absl::Status& status) {
     Report(not_held_ ? rpc::Report::NOT_HELD : rpc::Report::DROPPED, "cleaned up");
     return Over();
   }
-  const bool busy = !status.ok() && CauseOf(status) == Cause::kBusy && attachment_.aim == Aim::kRelease;
+  const bool busy = !status.ok() && CauseOf(status) == Cause::kBusy && MayBeBusy(attachment_, step);
   const StepResult result = status.ok() ? StepResult::kDone : busy ? StepResult::kBusy : StepResult::kFailed;
   attachment_ = AfterLocalStep(attachment_, step, result);
   if (busy) busy_ = std::string(status.message());
@@ -329,6 +329,9 @@ void SimHolding::Format(Done done) {
 }
 
 void SimHolding::Mount(Done done) {
+  if (stack().filesystem != nullptr && stack().filesystem->dying()) {  // the kernel waits for its end
+    return machine_.After(life_, absl::Milliseconds(20), [this, done = std::move(done)] { Mount(done); });
+  }
   if (stack().filesystem != nullptr) {  // its superblock is alive: somebody hidden held it
     stack().mounted = true;
     return done(absl::OkStatus());
@@ -336,7 +339,6 @@ void SimHolding::Mount(Done done) {
   lun_->Submit({.kind = Command::Kind::kRead}, [this, token = life_.token(), done](bool ok, const Disk& disk) {
     if (token.expired()) return;  // the mount call died with the agent
     if (!ok || !disk.formatted) return done(Broken());
-    sim_.truth.Read(key_.first, disk.blocks);
     stack().filesystem = std::make_shared<Filesystem>(sim_, machine_, stack().lun, key_.first, disk.blocks);
     stack().mounted = true;
     done(absl::OkStatus());
@@ -354,7 +356,7 @@ void SimHolding::Unmount(Done done) {
   if (stack().filesystem == nullptr) return done(absl::OkStatus());
   stack().mounted = false;
   if (stack().filesystem->held()) return done(absl::OkStatus());  // the superblock lives on elsewhere
-  stack().filesystem->StopWriting();
+  stack().filesystem->Die();
   stack().filesystem->Sync([this, token = life_.token(), &machine = machine_, key = key_, done](bool ok) {
     if (machine.stacks().contains(key)) machine.stack(key).filesystem = nullptr;  // with or without its agent
     if (!token.expired()) done(ok ? absl::OkStatus() : Broken());
@@ -365,7 +367,8 @@ void SimHolding::Prove(Done done) {
   if (sim_.planted(Plant::kProofSkipped)) return done(absl::OkStatus());
   if (stack().formatting) return done(Refuse(Cause::kBusy, "the device is held by mkfs"));
   if (stack().filesystem == nullptr) return done(absl::OkStatus());
-  if (stack().filesystem->held()) return done(Refuse(Cause::kBusy, "the device is held by somebody no scan sees"));
+  if (stack().filesystem->held() || stack().filesystem->dying())
+    return done(Refuse(Cause::kBusy, "the device is held by somebody no scan sees"));
   Unmount(std::move(done));  // who held it let go: the superblock goes now
 }
 

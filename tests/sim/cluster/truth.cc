@@ -59,6 +59,17 @@ void Truth::Formats(const DatasetId& id, uint64_t epoch) {
   if (acknowledged_.contains(id)) Violated(absl::StrCat(id.Short(), ": mkfs over acknowledged data"));
 }
 
+void Truth::Reads(const DatasetId& id, const Blocks& blocks) {
+  const auto it = acknowledged_.find(id);
+  if (it == acknowledged_.end()) return;
+  for (size_t i = 0; i < kBlocks; ++i) {
+    if (blocks[i] < it->second[i]) {
+      Violated(absl::StrCat(id.Short(), ": write ", it->second[i], " was acknowledged and is lost; block ", i,
+                            " holds ", blocks[i]));
+    }
+  }
+}
+
 // ---- the nodes ----
 
 void Truth::Acknowledged(const DatasetId& id, const std::vector<uint64_t>& numbers) {
@@ -68,17 +79,6 @@ void Truth::Acknowledged(const DatasetId& id, const std::vector<uint64_t>& numbe
     ++acknowledged_writes_;
     uint64_t& newest = blocks[number % kBlocks];
     newest = std::max(newest, number);
-  }
-}
-
-void Truth::Read(const DatasetId& id, const Blocks& blocks) {
-  const auto it = acknowledged_.find(id);
-  if (it == acknowledged_.end()) return;
-  for (size_t i = 0; i < kBlocks; ++i) {
-    if (blocks[i] < it->second[i]) {
-      Violated(absl::StrCat(id.Short(), ": write ", it->second[i], " was acknowledged and is lost; block ", i,
-                            " holds ", blocks[i]));
-    }
   }
 }
 
@@ -147,6 +147,8 @@ void Truth::Answered(const rpc::OperationRequest& request, const rpc::OperationR
   if (cause == CauseName(Cause::kInProgress)) return;
   Done& done = operations_[request.id()];
   if (cause.empty()) return CheckOk(request, reply);
+  // With its record went the memory of what was done to it: to be gone is then the truth.
+  if (const auto id = DatasetId::Parse(reply.dataset_id()); id && durable_.purged(*id)) return;
   done.refused = true;
   if (done.succeeded) {
     Violated(absl::StrCat("operation ", request.id().substr(0, 8), " succeeded, its client is told: ", cause, ", ",

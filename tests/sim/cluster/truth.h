@@ -42,11 +42,11 @@ class Truth {
   void MayWrite(const DatasetId& id, const std::set<std::string>& initiators);
   void Writes(const DatasetId& id, uint64_t epoch, uint64_t number, const Blocks& blocks);
   void Formats(const DatasetId& id, uint64_t epoch);
+  void Reads(const DatasetId& id, const Blocks& blocks);
 
   // ---- the nodes tell ----
   // These numbers were promised to be on disk: by fsync, or by an orderly unmount.
   void Acknowledged(const DatasetId& id, const std::vector<uint64_t>& numbers);
-  void Read(const DatasetId& id, const Blocks& blocks);
 
   // ---- control tells ----
   // Just before the batch is applied to the disk.

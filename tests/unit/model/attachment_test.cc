@@ -76,9 +76,22 @@ TEST(Attachment, AFailedProofMountsAgain) {
   Attachment a = OnReleaseOrder(Mounted(), 3);
   while (NextLocalStep(a) != LocalStep::kProve) a = AfterLocalStep(a, NextLocalStep(a), StepResult::kDone);
   EXPECT_NE(a.stage, Stage::kMounted);
+  EXPECT_TRUE(MayBeBusy(a, LocalStep::kProve));
   a = AfterLocalStep(a, LocalStep::kProve, StepResult::kBusy);
   EXPECT_EQ(RunTo(a), (std::vector<LocalStep>{LocalStep::kRemount, LocalStep::kReportBusy}));
   EXPECT_EQ(a.stage, Stage::kMounted);
+}
+
+TEST(Attachment, OnlyUsersOfAFilesystemMakeItBusy) {
+  Attachment a = OnReleaseOrder(Mounted(), 3);
+  EXPECT_TRUE(MayBeBusy(a, LocalStep::kScan));
+  EXPECT_FALSE(MayBeBusy(a, LocalStep::kSync));
+  EXPECT_FALSE(MayBeBusy(a, LocalStep::kStopLun)) << "there is no loop left to mount it again from";
+  Attachment blank = Ordered();
+  RunTo(blank, LocalStep::kAttachLoop);
+  EXPECT_FALSE(MayBeBusy(blank, LocalStep::kFormat));
+  EXPECT_FALSE(MayBeBusy(OnReleaseOrder(blank, 3), LocalStep::kProve))
+      << "control would count as attached what was never mounted";
 }
 
 TEST(Attachment, AReleaseInTheMiddleOfAnAttachUndoesWhatStands) {
