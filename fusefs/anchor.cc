@@ -20,7 +20,7 @@ struct HandleRoom {
 
 }  // namespace
 
-Anchor::Anchor(const Attachment& attachment, const Inode& node) {
+Anchor::Anchor(const LocalMount& attachment, const Inode& node) {
   if (node.kind == InodeKind::kDataset) {
     fd_ = attachment.mount();
     return;

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "engine/base/unique_fd.h"
-#include "fusefs/attachment.h"
 #include "fusefs/inode_table.h"
+#include "fusefs/local_mount.h"
 
 namespace flocker {
 
@@ -14,7 +14,7 @@ namespace flocker {
 // Must be made before ActAs: opening by handle is root's right (CAP_DAC_READ_SEARCH).
 class Anchor {
  public:
-  Anchor(const Attachment& attachment, const Inode& node);
+  Anchor(const LocalMount& attachment, const Inode& node);
 
   int error() const { return error_; }  // 0, or ESTALE when the file is gone
   int fd() const { return fd_; }

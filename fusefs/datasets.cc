@@ -107,11 +107,11 @@ Datasets::Judgement Datasets::Judge(const Visit& visit) {
   return judgement;
 }
 
-absl::StatusOr<Attachment::Use> Datasets::Attach(State& state, const CatalogDataset& dataset) {
+absl::StatusOr<LocalMount::Use> Datasets::Attach(State& state, const CatalogDataset& dataset) {
   if (state.attachment != nullptr && state.attachment->serial() == dataset.serial) {
     if (auto use = state.attachment->Enter()) return *std::move(use);
   }
-  ASSIGN_OR_RETURN(std::shared_ptr<Attachment> opened, Attachment::Open(dataset.id, dataset.serial, dataset.mount_epoch,
+  ASSIGN_OR_RETURN(std::shared_ptr<LocalMount> opened, LocalMount::Open(dataset.id, dataset.serial, dataset.mount_epoch,
                                                                         view_.MountPath(dataset), threads_));
   if (state.attachment != nullptr) {
     state.attachment->Retire([] {});
@@ -123,7 +123,7 @@ absl::StatusOr<Attachment::Use> Datasets::Attach(State& state, const CatalogData
   return *state.attachment->Enter();
 }
 
-std::optional<Attachment::Use> Datasets::TryEnter(const CatalogDataset& dataset) {
+std::optional<LocalMount::Use> Datasets::TryEnter(const CatalogDataset& dataset) {
   if (dataset.serial == 0 || !view_.IsHere(dataset)) return std::nullopt;
   MutexLock lock(mutex_);
   State& state = states_[dataset.id];
@@ -133,7 +133,7 @@ std::optional<Attachment::Use> Datasets::TryEnter(const CatalogDataset& dataset)
   return *std::move(use);
 }
 
-std::optional<Attachment::Use> Datasets::Join(const DatasetId& dataset, uint32_t serial) {
+std::optional<LocalMount::Use> Datasets::Join(const DatasetId& dataset, uint32_t serial) {
   MutexLock lock(mutex_);
   const auto state = states_.find(dataset);
   if (state == states_.end() || state->second.attachment == nullptr) return std::nullopt;
@@ -217,7 +217,7 @@ void Datasets::Wake() {
 }
 
 void Datasets::Gate(const DatasetId& dataset, absl::Duration grace, GateAnswer answer) {
-  std::shared_ptr<Attachment> attachment;
+  std::shared_ptr<LocalMount> attachment;
   {
     MutexLock lock(mutex_);
     State& state = states_[dataset];
@@ -252,9 +252,9 @@ void Datasets::UngateAll() {
   Wake();
 }
 
-void Datasets::Drop(const DatasetId& dataset, uint64_t mount_epoch, std::function<void(const Attachment&)> close_files,
-                    Attachment::Callback done) {
-  std::shared_ptr<Attachment> attachment;
+void Datasets::Drop(const DatasetId& dataset, uint64_t mount_epoch, std::function<void(const LocalMount&)> close_files,
+                    LocalMount::Callback done) {
+  std::shared_ptr<LocalMount> attachment;
   {
     MutexLock lock(mutex_);
     State& state = states_[dataset];
@@ -273,13 +273,13 @@ void Datasets::Drop(const DatasetId& dataset, uint64_t mount_epoch, std::functio
 }
 
 void Datasets::CatalogChanged() {
-  std::vector<std::shared_ptr<Attachment>> over;
+  std::vector<std::shared_ptr<LocalMount>> over;
   {
     MutexLock lock(mutex_);
     for (auto at = states_.begin(); at != states_.end();) {
       auto& [id, state] = *at;
       const auto dataset = view_.Find(id);
-      state.past.remove_if([](const std::weak_ptr<Attachment>& past) { return past.expired(); });
+      state.past.remove_if([](const std::weak_ptr<LocalMount>& past) { return past.expired(); });
       if (state.attachment != nullptr && (!dataset || dataset->serial != state.attachment->serial())) {
         state.past.push_back(state.attachment);
         over.push_back(std::move(state.attachment));

@@ -15,8 +15,8 @@
 #include "absl/time/time.h"
 #include "engine/base/mutex.h"
 #include "engine/catalog/catalog.h"
-#include "fusefs/attachment.h"
 #include "fusefs/deadlines.h"
+#include "fusefs/local_mount.h"
 #include "fusefs/refusals.h"
 #include "fusefs/request.h"
 #include "fusefs/view.h"
@@ -33,7 +33,7 @@ namespace flocker {
 //       +------- elsewhere, gone, another attachment -> EREMOTE, ESTALE at once
 //
 // A gate shuts the door and nothing else: open files go on. Nothing here blocks; callbacks run on any thread, without
-// locks. Lock order: this mutex, then View's, an Attachment's, libfuse's own. Request replies take libfuse's only.
+// locks. Lock order: this mutex, then View's, a LocalMount's, libfuse's own. Request replies take libfuse's only.
 class Datasets {
  public:
   struct Options {
@@ -42,7 +42,7 @@ class Datasets {
   Datasets(const Options& options, const View& view, Refusals& refusals, Deadlines& deadlines, WorkerThreads& threads);
 
   // What to do inside; runs on a worker thread that may block.
-  using Work = absl::AnyInvocable<void(Request, Attachment::Use)>;
+  using Work = absl::AnyInvocable<void(Request, LocalMount::Use)>;
   struct Visit {
     DatasetId dataset;
     std::optional<uint32_t> serial;  // the attachment it is about; none for the dataset's root, which outlives them
@@ -55,11 +55,11 @@ class Datasets {
   struct stat RootAttributes(const CatalogDataset& dataset) EXCLUDES(mutex_);
 
   // A use of the present attachment if the door is open right now.
-  std::optional<Attachment::Use> TryEnter(const CatalogDataset& dataset) EXCLUDES(mutex_);
+  std::optional<LocalMount::Use> TryEnter(const CatalogDataset& dataset) EXCLUDES(mutex_);
 
   // A use of that attachment although the door is shut, but only while something holds it: for what the kernel asks
   // on behalf of an open file, which a gate lets go on.
-  std::optional<Attachment::Use> Join(const DatasetId& dataset, uint32_t serial) EXCLUDES(mutex_);
+  std::optional<LocalMount::Use> Join(const DatasetId& dataset, uint32_t serial) EXCLUDES(mutex_);
 
   // Shuts the door, then waits up to `grace` for those inside to leave. `answer` gets how many did not.
   using GateAnswer = std::function<void(uint32_t uses)>;
@@ -69,8 +69,8 @@ class Datasets {
 
   // Lets go of the attachment of that epoch: `close_files` closes what is open in it, `done` runs when its mount is
   // held no more. If the catalogue still shows it mounted later, it is opened anew.
-  void Drop(const DatasetId& dataset, uint64_t mount_epoch, std::function<void(const Attachment&)> close_files,
-            Attachment::Callback done) EXCLUDES(mutex_);
+  void Drop(const DatasetId& dataset, uint64_t mount_epoch, std::function<void(const LocalMount&)> close_files,
+            LocalMount::Callback done) EXCLUDES(mutex_);
 
   // The catalogue has news: those parked are judged again, and attachments that are over are let go.
   void CatalogChanged() EXCLUDES(mutex_);
@@ -89,21 +89,21 @@ class Datasets {
   };
   struct State {
     bool gated = false;
-    std::shared_ptr<Attachment> attachment;     // the present one, once somebody used it
-    std::list<std::weak_ptr<Attachment>> past;  // earlier ones with files still open
+    std::shared_ptr<LocalMount> attachment;     // the present one, once somebody used it
+    std::list<std::weak_ptr<LocalMount>> past;  // earlier ones with files still open
     uint32_t root_serial = 0;                   // the attachment that `root` was seen in
     struct stat root {};
   };
   enum class Verdict { kIn, kWait, kOut };
   struct Judgement {
     Verdict verdict = Verdict::kOut;
-    std::optional<Attachment::Use> use;  // kIn
+    std::optional<LocalMount::Use> use;  // kIn
     std::string name;                    // for the log
     absl::Status why;                    // kOut: what to answer; kWait: what is missing
   };
 
   Judgement Judge(const Visit& visit) REQUIRES(mutex_);
-  absl::StatusOr<Attachment::Use> Attach(State& state, const CatalogDataset& dataset) REQUIRES(mutex_);
+  absl::StatusOr<LocalMount::Use> Attach(State& state, const CatalogDataset& dataset) REQUIRES(mutex_);
   void Park(Request request, Visit visit) REQUIRES(mutex_);
   // Carries out a judgement that is not kWait.
   void Act(Request request, Visit visit, Judgement judgement) EXCLUDES(mutex_);

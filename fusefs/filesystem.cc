@@ -50,14 +50,14 @@ void Filesystem::Inside(Request request, const InodePtr& node, Datasets::Work wo
   datasets_.Enter(std::move(request), {node->dataset, serial, std::move(work)});
 }
 
-void Filesystem::Work(Request request, Attachment::Use use, Datasets::Work work) {
+void Filesystem::Work(Request request, LocalMount::Use use, Datasets::Work work) {
   WorkerPool& workers = use->workers();
   workers.Submit([request = std::move(request), use = std::move(use), work = std::move(work)]() mutable {
     work(std::move(request), std::move(use));
   });
 }
 
-std::optional<Attachment::Use> Filesystem::TryEnter(const Inode& node) {
+std::optional<LocalMount::Use> Filesystem::TryEnter(const Inode& node) {
   const auto dataset = view_.Find(node.dataset);
   return dataset ? datasets_.TryEnter(*dataset) : std::nullopt;
 }
@@ -66,7 +66,7 @@ void Filesystem::Lookup(Request request, uint64_t parent, const std::string& nam
   const InodePtr node = inodes_.Find(parent);
   if (node == nullptr || IsDots(name)) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.Lookup(std::move(request), *node, name);
-  Inside(std::move(request), node, [this, node, name](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, name](Request inside, LocalMount::Use in) {
     passthrough_.Lookup(std::move(inside), in, *node, name);
   });
 }
@@ -81,7 +81,7 @@ void Filesystem::GetAttributes(Request request, uint64_t id, std::optional<uint6
                     [this](Request inside, OpenFile& file) { passthrough_.OpenAttributes(std::move(inside), file); });
   }
   Inside(std::move(request), node,
-         [this, node](Request inside, Attachment::Use in) { passthrough_.Attributes(std::move(inside), in, *node); });
+         [this, node](Request inside, LocalMount::Use in) { passthrough_.Attributes(std::move(inside), in, *node); });
 }
 
 void Filesystem::SetAttributes(Request request, uint64_t id, const struct stat& to, int which,
@@ -94,7 +94,7 @@ void Filesystem::SetAttributes(Request request, uint64_t id, const struct stat& 
       passthrough_.SetAttributes(std::move(inside), file.use, *node, to, which, &file);
     });
   }
-  Inside(std::move(request), node, [this, node, to, which](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, to, which](Request inside, LocalMount::Use in) {
     passthrough_.SetAttributes(std::move(inside), in, *node, to, which, nullptr);
   });
 }
@@ -104,14 +104,14 @@ void Filesystem::ReadLink(Request request, uint64_t id) {
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.ReadLink(std::move(request), *node);
   Inside(std::move(request), node,
-         [this, node](Request inside, Attachment::Use in) { passthrough_.ReadLink(std::move(inside), in, *node); });
+         [this, node](Request inside, LocalMount::Use in) { passthrough_.ReadLink(std::move(inside), in, *node); });
 }
 
 void Filesystem::MakeNode(Request request, uint64_t parent, const std::string& name, mode_t mode, dev_t device) {
   const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Error(EPERM);
-  Inside(std::move(request), node, [this, node, name, mode, device](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, name, mode, device](Request inside, LocalMount::Use in) {
     passthrough_.MakeNode(std::move(inside), in, *node, name, mode, device);
   });
 }
@@ -120,7 +120,7 @@ void Filesystem::MakeDirectory(Request request, uint64_t parent, const std::stri
   const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.Make(std::move(request), *node, name, mode);
-  Inside(std::move(request), node, [this, node, name, mode](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, name, mode](Request inside, LocalMount::Use in) {
     passthrough_.MakeDirectory(std::move(inside), in, *node, name, mode);
   });
 }
@@ -129,7 +129,7 @@ void Filesystem::MakeSymlink(Request request, uint64_t parent, const std::string
   const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Error(EPERM);
-  Inside(std::move(request), node, [this, node, name, target](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, name, target](Request inside, LocalMount::Use in) {
     passthrough_.MakeSymlink(std::move(inside), in, *node, name, target);
   });
 }
@@ -141,7 +141,7 @@ void Filesystem::Link(Request request, uint64_t id, uint64_t parent, const std::
   if (!directory->InsideDataset() || node->kind != InodeKind::kFile) return request.Error(EPERM);
   if (node->dataset != directory->dataset) return request.Error(EXDEV);
   if (directory->kind == InodeKind::kFile && directory->serial != node->serial) return request.Error(ESTALE);
-  Inside(std::move(request), node, [this, node, directory, name](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, directory, name](Request inside, LocalMount::Use in) {
     passthrough_.Link(std::move(inside), in, *node, *directory, name);
   });
 }
@@ -150,7 +150,7 @@ void Filesystem::Unlink(Request request, uint64_t parent, const std::string& nam
   const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Error(EPERM);
-  Inside(std::move(request), node, [this, node, name](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, name](Request inside, LocalMount::Use in) {
     passthrough_.Remove(std::move(inside), in, *node, name, false);
   });
 }
@@ -159,7 +159,7 @@ void Filesystem::RemoveDirectory(Request request, uint64_t parent, const std::st
   const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.Remove(std::move(request), *node, name);
-  Inside(std::move(request), node, [this, node, name](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, name](Request inside, LocalMount::Use in) {
     passthrough_.Remove(std::move(inside), in, *node, name, true);
   });
 }
@@ -181,7 +181,7 @@ void Filesystem::Rename(Request request, uint64_t from, const std::string& name,
   if (both_files && old_parent->serial != new_parent->serial) return request.Error(ESTALE);
   const InodePtr& serial_of = old_parent->kind == InodeKind::kFile ? old_parent : new_parent;
   Inside(std::move(request), serial_of,
-         [this, old_parent, name, new_parent, new_name, flags](Request inside, Attachment::Use in) {
+         [this, old_parent, name, new_parent, new_name, flags](Request inside, LocalMount::Use in) {
            passthrough_.Rename(std::move(inside), in, *old_parent, name, *new_parent, new_name, flags);
          });
 }
@@ -190,7 +190,7 @@ void Filesystem::Access(Request request, uint64_t id, int mask) {
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.Access(std::move(request), *node, mask);
-  Inside(std::move(request), node, [this, node, mask](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, mask](Request inside, LocalMount::Use in) {
     passthrough_.Access(std::move(inside), in, *node, mask);
   });
 }
@@ -217,7 +217,7 @@ void Filesystem::GetXattr(Request request, uint64_t id, const std::string& name,
     return node->kind == InodeKind::kDataset ? tree_.GetXattr(std::move(request), *node, name, room)
                                              : request.Error(ENODATA);
   }
-  auto work = [this, node, name, room](Request inside, Attachment::Use in) {
+  auto work = [this, node, name, room](Request inside, LocalMount::Use in) {
     passthrough_.GetXattr(std::move(inside), in, *node, name, room);
   };
   if (node->kind == InodeKind::kFile) {
@@ -238,7 +238,7 @@ void Filesystem::ListXattr(Request request, uint64_t id, size_t room) {
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Attribute({}, room);
-  auto work = [this, node, room](Request inside, Attachment::Use in) {
+  auto work = [this, node, room](Request inside, LocalMount::Use in) {
     passthrough_.ListXattr(std::move(inside), in, *node, room);
   };
   if (node->kind == InodeKind::kFile) return Inside(std::move(request), node, std::move(work));
@@ -250,7 +250,7 @@ void Filesystem::SetXattr(Request request, uint64_t id, const std::string& name,
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset() || absl::StartsWith(name, kOurXattrs)) return request.Error(EPERM);
-  Inside(std::move(request), node, [this, node, name, value, flags](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, name, value, flags](Request inside, LocalMount::Use in) {
     passthrough_.SetXattr(std::move(inside), in, *node, name, value, flags);
   });
 }
@@ -259,7 +259,7 @@ void Filesystem::RemoveXattr(Request request, uint64_t id, const std::string& na
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset() || absl::StartsWith(name, kOurXattrs)) return request.Error(EPERM);
-  Inside(std::move(request), node, [this, node, name](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, name](Request inside, LocalMount::Use in) {
     passthrough_.RemoveXattr(std::move(inside), in, *node, name);
   });
 }

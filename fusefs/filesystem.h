@@ -89,12 +89,12 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
 
  private:
   using InodePtr = std::shared_ptr<const Inode>;
-  // Runs `work(Request, Attachment::Use)` inside the dataset of `node` when that can be.
+  // Runs `work(Request, LocalMount::Use)` inside the dataset of `node` when that can be.
   void Inside(Request request, const InodePtr& node, Datasets::Work work);
-  static void Work(Request request, Attachment::Use use, Datasets::Work work);
+  static void Work(Request request, LocalMount::Use use, Datasets::Work work);
   // For what must not wait, such as all that `ls -l` asks of a dataset's own directory: empty unless the dataset of
   // `node` is open right now.
-  std::optional<Attachment::Use> TryEnter(const Inode& node);
+  std::optional<LocalMount::Use> TryEnter(const Inode& node);
   // Runs `work(Request, OpenFile&)` on a worker; ESTALE for a handle of an attachment that was let go.
   using FileWork = absl::AnyInvocable<void(Request, OpenFile&)>;
   void WithFile(Request request, uint64_t handle, FileWork work);

@@ -76,7 +76,7 @@ void Filesystem::OnGate(const rpc::Gate& gate) {
 
 void Filesystem::OnDrop(const rpc::DropDescriptors& drop) {
   const auto dataset = DatasetId::Parse(drop.dataset_id()).value_or(DatasetId());
-  const auto close_files = [this](const Attachment& attachment) {
+  const auto close_files = [this](const LocalMount& attachment) {
     for (auto& file : files_.RemoveAll(attachment)) CloseOnWorker(std::move(file));
   };
   datasets_.Drop(dataset, drop.mount_epoch(), close_files, [this, drop] {

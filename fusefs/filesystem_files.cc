@@ -24,7 +24,7 @@ void Filesystem::Open(Request request, uint64_t id, int flags) {
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (node->kind != InodeKind::kFile) return request.Error(EPERM);
-  Inside(std::move(request), node, [this, node, flags](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, flags](Request inside, LocalMount::Use in) {
     passthrough_.Open(std::move(inside), std::move(in), *node, flags);
   });
 }
@@ -33,7 +33,7 @@ void Filesystem::Create(Request request, uint64_t parent, const std::string& nam
   const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return request.Error(EPERM);
-  Inside(std::move(request), node, [this, node, name, mode, flags](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node, name, mode, flags](Request inside, LocalMount::Use in) {
     passthrough_.Create(std::move(inside), std::move(in), *node, name, mode, flags);
   });
 }
@@ -87,7 +87,7 @@ void Filesystem::OpenDirectory(Request request, uint64_t id) {
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.OpenDirectory(std::move(request), *node);
-  Inside(std::move(request), node, [this, node](Request inside, Attachment::Use in) {
+  Inside(std::move(request), node, [this, node](Request inside, LocalMount::Use in) {
     passthrough_.OpenDirectory(std::move(inside), std::move(in), *node);
   });
 }

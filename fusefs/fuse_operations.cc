@@ -13,6 +13,8 @@ Filesystem& Of(fuse_req_t req) {
   return *static_cast<Filesystem*>(static_cast<InterruptListener*>(fuse_req_userdata(req)));
 }
 
+constexpr unsigned kBackgroundRequests = 4096;
+
 void Init(void*, fuse_conn_info* connection) {
   // Inodes are revived by lookups from the top, never by number alone.
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_EXPORT_SUPPORT);
@@ -23,6 +25,10 @@ void Init(void*, fuse_conn_info* connection) {
   // umask and default ACLs are ext4's to apply; setuid and setgid bits too, which fuse_device.h has to say.
   const unsigned wanted = FUSE_CAP_DONT_MASK | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ATOMIC_O_TRUNC;
   connection->want |= wanted & connection->capable;
+  // The kernel has one limit of reads ahead and mapped pages in flight for the whole mount, by default 12: the stuck
+  // ones of a paused dataset would use it up for everybody.
+  connection->max_background = kBackgroundRequests;
+  connection->congestion_threshold = kBackgroundRequests;
 }
 
 void Lookup(fuse_req_t req, fuse_ino_t parent, const char* name) { Of(req).Lookup(Request(req), parent, name); }

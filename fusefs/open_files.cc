@@ -33,7 +33,7 @@ std::vector<std::shared_ptr<OpenFile>> OpenFiles::RemoveAll() {
   return removed;
 }
 
-std::vector<std::shared_ptr<OpenFile>> OpenFiles::RemoveAll(const Attachment& attachment) {
+std::vector<std::shared_ptr<OpenFile>> OpenFiles::RemoveAll(const LocalMount& attachment) {
   std::vector<std::shared_ptr<OpenFile>> removed;
   MutexLock lock(mutex_);
   absl::erase_if(files_, [&](auto& entry) {

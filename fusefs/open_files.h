@@ -11,7 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "engine/base/mutex.h"
 #include "engine/base/unique_fd.h"
-#include "fusefs/attachment.h"
+#include "fusefs/local_mount.h"
 
 namespace flocker {
 
@@ -22,9 +22,9 @@ struct CloseDirectory {
 // One open file or directory. Closing it may block (the last close of a deleted file truncates it), so the last
 // reference ends on a worker thread.
 struct OpenFile {
-  OpenFile(Attachment::Use attachment_use, unique_fd file) : use(std::move(attachment_use)), fd(std::move(file)) {}
+  OpenFile(LocalMount::Use attachment_use, unique_fd file) : use(std::move(attachment_use)), fd(std::move(file)) {}
 
-  Attachment::Use use;  // before what it keeps open, so that it ends after that is closed
+  LocalMount::Use use;  // before what it keeps open, so that it ends after that is closed
   unique_fd fd;         // of a file; -1 for a directory, whose stream owns it
 
   Mutex mutex;
@@ -41,7 +41,7 @@ class OpenFiles {
   std::shared_ptr<OpenFile> Remove(uint64_t handle);
   std::vector<std::shared_ptr<OpenFile>> RemoveAll();
   // All that is open in the attachment.
-  std::vector<std::shared_ptr<OpenFile>> RemoveAll(const Attachment& attachment);
+  std::vector<std::shared_ptr<OpenFile>> RemoveAll(const LocalMount& attachment);
   size_t size() const;
 
  private:

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "fusefs/attachment.h"
 #include "fusefs/inode_table.h"
+#include "fusefs/local_mount.h"
 #include "fusefs/open_files.h"
 #include "fusefs/request.h"
 
@@ -18,7 +18,7 @@ class Passthrough {
  public:
   Passthrough(InodeTable& inodes, OpenFiles& files) : inodes_(inodes), files_(files) {}
 
-  using In = const Attachment::Use&;
+  using In = const LocalMount::Use&;
 
   // passthrough_names.cc
   void Lookup(Request request, In in, const Inode& parent, const std::string& name);
@@ -46,8 +46,8 @@ class Passthrough {
   void RemoveXattr(Request request, In in, const Inode& node, const std::string& name);
 
   // passthrough_files.cc
-  void Open(Request request, Attachment::Use in, const Inode& node, int flags);
-  void Create(Request request, Attachment::Use in, const Inode& parent, const std::string& name, mode_t mode,
+  void Open(Request request, LocalMount::Use in, const Inode& node, int flags);
+  void Create(Request request, LocalMount::Use in, const Inode& parent, const std::string& name, mode_t mode,
               int flags);
   void Read(Request request, const OpenFile& file, size_t size, off_t offset);
   // `flags` are the open file's present ones, with O_DSYNC or O_SYNC for this write.
@@ -66,13 +66,13 @@ class Passthrough {
                  size_t size, int flags);
 
   // passthrough_directories.cc
-  void OpenDirectory(Request request, Attachment::Use in, const Inode& node);
+  void OpenDirectory(Request request, LocalMount::Use in, const Inode& node);
   void ReadDirectory(Request request, OpenFile& file, size_t size, off_t offset);
   void SyncDirectory(Request request, OpenFile& file, bool data_only);
 
  private:
   // The entry for `name`, looked up as the caller (ActAs is in force), and its lookup counted. 0 or errno.
-  int Find(const Attachment& attachment, int directory, const std::string& name, fuse_entry_param* entry);
+  int Find(const LocalMount& attachment, int directory, const std::string& name, fuse_entry_param* entry);
   void ReplyEntry(Request request, const fuse_entry_param& entry);
   // Runs `make` in the parent as the caller, then answers the entry of `name`.
   template <class Make>

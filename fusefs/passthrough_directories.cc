@@ -15,7 +15,7 @@
 
 namespace flocker {
 
-void Passthrough::OpenDirectory(Request request, Attachment::Use in, const Inode& node) {
+void Passthrough::OpenDirectory(Request request, LocalMount::Use in, const Inode& node) {
   const Anchor anchor(*in, node);
   if (anchor.error() != 0) return request.Error(anchor.error());
   unique_fd fd;

@@ -31,7 +31,7 @@ void Passthrough::ReplyOpened(Request request, std::shared_ptr<OpenFile> file, c
   if (created != nullptr) inodes_.Forget(created->ino, 1);
 }
 
-void Passthrough::Open(Request request, Attachment::Use in, const Inode& node, int flags) {
+void Passthrough::Open(Request request, LocalMount::Use in, const Inode& node, int flags) {
   const Anchor anchor(*in, node);
   if (anchor.error() != 0) return request.Error(anchor.error());
   unique_fd file;
@@ -52,7 +52,7 @@ void Passthrough::Open(Request request, Attachment::Use in, const Inode& node, i
   ReplyOpened(std::move(request), std::make_shared<OpenFile>(std::move(in), std::move(file)), nullptr);
 }
 
-void Passthrough::Create(Request request, Attachment::Use in, const Inode& parent, const std::string& name, mode_t mode,
+void Passthrough::Create(Request request, LocalMount::Use in, const Inode& parent, const std::string& name, mode_t mode,
                          int flags) {
   const Anchor directory(*in, parent);
   if (directory.error() != 0) return request.Error(directory.error());

@@ -12,7 +12,7 @@
 
 namespace flocker {
 
-int Passthrough::Find(const Attachment& attachment, int directory, const std::string& name, fuse_entry_param* entry) {
+int Passthrough::Find(const LocalMount& attachment, int directory, const std::string& name, fuse_entry_param* entry) {
   const unique_fd found(openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!found) return errno;
   *entry = {};

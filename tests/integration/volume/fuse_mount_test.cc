@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/file.h"
 #include "engine/base/status.h"
 #include "engine/base/unique_fd.h"
 #include "engine/volume/mountinfo.h"
@@ -24,11 +25,17 @@ class SilentFuse : public VolumeStand {
  protected:
   void SetUp() override {
     std::filesystem::create_directory(tree_);
+    Mount(tree_, "40000");
+  }
+
+  // `root_mode`: the type of the mount's root, octal as in st_mode, which must be that of `path`.
+  void Mount(const std::string& path, const std::string& root_mode) {
     device_.reset(open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK));
     ASSERT_TRUE(device_.valid());
-    const std::string options = absl::StrCat("fd=", device_.get(), ",rootmode=40000,user_id=0,group_id=0,allow_other");
-    ASSERT_EQ(mount("flocker-test", tree_.c_str(), "fuse.flocker-test", MS_NODEV | MS_NOSUID, options.c_str()), 0);
-    const auto found = FindMount(tree_);
+    const std::string options =
+        absl::StrCat("fd=", device_.get(), ",rootmode=", root_mode, ",user_id=0,group_id=0,allow_other");
+    ASSERT_EQ(mount("flocker-test", path.c_str(), "fuse.flocker-test", MS_NODEV | MS_NOSUID, options.c_str()), 0);
+    const auto found = FindMount(path);
     ASSERT_TRUE(found.ok() && found->has_value());
     fuse_ = (*found)->device;
   }
@@ -62,11 +69,19 @@ TEST_F(SilentFuse, IsAbortedWhileSomebodyHoldsIt) {
 }
 
 TEST_F(SilentFuse, ItsHoldersAreFoundWithoutAskingIt) {
-  const HolderChild holder([&] { return open(tree_.c_str(), O_PATH | O_DIRECTORY) >= 0; });
   HolderQuery query;
   query.fuse_device = fuse_;
   query.tree_path = tree_ + "/dataset";
   query.extra_inodes = {1};  // the root's inode number is FUSE_ROOT_ID until its daemon says another
+  {
+    const HolderChild lister([&] { return open(tree_.c_str(), O_PATH | O_DIRECTORY) >= 0; });
+    EXPECT_THAT(*FindHolders(query), ::testing::IsEmpty()) << "a directory's descriptor is no use of the dataset";
+  }
+  const std::string file = scratch_ / "file";
+  ASSERT_OK(ReplaceFile(file, ""));
+  Mount(file, "100000");
+  query.fuse_device = fuse_;
+  const HolderChild holder([&] { return open(file.c_str(), O_PATH) >= 0; });
   const auto holders = FindHolders(query);
   ASSERT_TRUE(holders.ok()) << holders.status();
   ASSERT_EQ(holders->size(), 1U) << Describe(*holders);

@@ -1,4 +1,4 @@
-#include "fusefs/attachment.h"
+#include "fusefs/local_mount.h"
 
 #include <fcntl.h>
 
@@ -18,7 +18,7 @@ constexpr absl::Duration kIdle = absl::Seconds(10);
 
 }  // namespace
 
-Attachment::Attachment(OpenOnly, const DatasetId& dataset, uint32_t serial, uint64_t mount_epoch, unique_fd mount,
+LocalMount::LocalMount(OpenOnly, const DatasetId& dataset, uint32_t serial, uint64_t mount_epoch, unique_fd mount,
                        const struct stat& root, WorkerThreads& threads)
     : dataset_(dataset),
       serial_(serial),
@@ -27,7 +27,7 @@ Attachment::Attachment(OpenOnly, const DatasetId& dataset, uint32_t serial, uint
       mount_(std::move(mount)),
       workers_(threads, kMaxThreads, kIdle) {}
 
-absl::StatusOr<std::shared_ptr<Attachment>> Attachment::Open(const DatasetId& dataset, uint32_t serial,
+absl::StatusOr<std::shared_ptr<LocalMount>> LocalMount::Open(const DatasetId& dataset, uint32_t serial,
                                                              uint64_t mount_epoch, const std::string& path,
                                                              WorkerThreads& threads) {
   unique_fd mount(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -43,10 +43,10 @@ absl::StatusOr<std::shared_ptr<Attachment>> Attachment::Open(const DatasetId& da
     return absl::FailedPreconditionError(
         absl::StrCat(path, " is not a mount; the catalogue will say what became of it"));
   }
-  return std::make_shared<Attachment>(OpenOnly(), dataset, serial, mount_epoch, std::move(mount), attributes, threads);
+  return std::make_shared<LocalMount>(OpenOnly(), dataset, serial, mount_epoch, std::move(mount), attributes, threads);
 }
 
-std::optional<Attachment::Use> Attachment::Enter() {
+std::optional<LocalMount::Use> LocalMount::Enter() {
   MutexLock lock(mutex_);
   if (retired_) return std::nullopt;
   ++uses_;
@@ -54,7 +54,7 @@ std::optional<Attachment::Use> Attachment::Enter() {
   return Use(shared_from_this());
 }
 
-std::optional<Attachment::Use> Attachment::Join() {
+std::optional<LocalMount::Use> LocalMount::Join() {
   MutexLock lock(mutex_);
   if (retired_ || holds_ == 0) return std::nullopt;
   ++uses_;
@@ -62,12 +62,12 @@ std::optional<Attachment::Use> Attachment::Join() {
   return Use(shared_from_this());
 }
 
-uint32_t Attachment::holds() const {
+uint32_t LocalMount::holds() const {
   MutexLock lock(mutex_);
   return holds_;
 }
 
-void Attachment::Leave(bool held) {
+void LocalMount::Leave(bool held) {
   std::vector<Callback> run;
   {
     MutexLock lock(mutex_);
@@ -82,7 +82,7 @@ void Attachment::Leave(bool held) {
   for (Callback& callback : run) callback();
 }
 
-void Attachment::Unhold() {
+void LocalMount::Unhold() {
   std::vector<Callback> run;
   {
     MutexLock lock(mutex_);
@@ -91,7 +91,7 @@ void Attachment::Unhold() {
   for (Callback& callback : run) callback();
 }
 
-void Attachment::WhenIdle(Callback idle) {
+void LocalMount::WhenIdle(Callback idle) {
   {
     MutexLock lock(mutex_);
     if (holds_ > 0) {
@@ -102,7 +102,7 @@ void Attachment::WhenIdle(Callback idle) {
   idle();
 }
 
-void Attachment::Retire(Callback closed) {
+void LocalMount::Retire(Callback closed) {
   {
     MutexLock lock(mutex_);
     retired_ = true;
@@ -115,7 +115,7 @@ void Attachment::Retire(Callback closed) {
   closed();
 }
 
-struct stat Attachment::Shown(struct stat attributes) const {
+struct stat LocalMount::Shown(struct stat attributes) const {
   attributes.st_ino = FileInode(serial_, attributes.st_ino);
   return attributes;
 }

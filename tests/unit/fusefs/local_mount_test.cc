@@ -1,4 +1,4 @@
-#include "fusefs/attachment.h"
+#include "fusefs/local_mount.h"
 
 #include <gtest/gtest.h>
 
@@ -9,16 +9,16 @@ namespace {
 class AttachmentTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto opened = Attachment::Open(*DatasetId::Parse("11111111-0000-4000-8000-000000000000"), 7, 1, "/proc", threads_);
+    auto opened = LocalMount::Open(*DatasetId::Parse("11111111-0000-4000-8000-000000000000"), 7, 1, "/proc", threads_);
     ASSERT_TRUE(opened.ok()) << opened.status();
     attachment_ = *std::move(opened);
   }
   WorkerThreads threads_;
-  std::shared_ptr<Attachment> attachment_;
+  std::shared_ptr<LocalMount> attachment_;
 };
 
 TEST_F(AttachmentTest, OnlyAMountCanBeOne) {
-  const auto opened = Attachment::Open({}, 7, 1, "/proc/self", threads_);
+  const auto opened = LocalMount::Open({}, 7, 1, "/proc/self", threads_);
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition) << opened.status();
 }
 

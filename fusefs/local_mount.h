@@ -27,11 +27,11 @@ namespace flocker {
 //
 // The mount descriptor is the only one that is held for longer than a request, except by open files, and each of those
 // holds a Use. So once `closed` ran, nothing of this daemon keeps the ext4 busy.
-class Attachment : public std::enable_shared_from_this<Attachment> {
+class LocalMount : public std::enable_shared_from_this<LocalMount> {
  public:
   // Opens the directory at `path`, which must be the root of a mount: FailedPrecondition when it is not (any more).
   // Touches memory only, so it may be called where nothing may block.
-  static absl::StatusOr<std::shared_ptr<Attachment>> Open(const DatasetId& dataset, uint32_t serial,
+  static absl::StatusOr<std::shared_ptr<LocalMount>> Open(const DatasetId& dataset, uint32_t serial,
                                                           uint64_t mount_epoch, const std::string& path,
                                                           WorkerThreads& threads);
 
@@ -53,13 +53,13 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
     void StopHolding() {
       if (std::exchange(holds_, false)) attachment_->Unhold();
     }
-    Attachment& operator*() const { return *attachment_; }
-    Attachment* operator->() const { return attachment_.get(); }
+    LocalMount& operator*() const { return *attachment_; }
+    LocalMount* operator->() const { return attachment_.get(); }
 
    private:
-    friend class Attachment;
-    explicit Use(std::shared_ptr<Attachment> attachment) : attachment_(std::move(attachment)) {}
-    std::shared_ptr<Attachment> attachment_;
+    friend class LocalMount;
+    explicit Use(std::shared_ptr<LocalMount> attachment) : attachment_(std::move(attachment)) {}
+    std::shared_ptr<LocalMount> attachment_;
     bool holds_ = true;
   };
   // Empty once it is retired.
@@ -97,7 +97,7 @@ class Attachment : public std::enable_shared_from_this<Attachment> {
   struct OpenOnly {};
 
  public:
-  Attachment(OpenOnly, const DatasetId& dataset, uint32_t serial, uint64_t mount_epoch, unique_fd mount,
+  LocalMount(OpenOnly, const DatasetId& dataset, uint32_t serial, uint64_t mount_epoch, unique_fd mount,
              const struct stat& root, WorkerThreads& threads);
 
  private:
