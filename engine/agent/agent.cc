@@ -231,6 +231,9 @@ void Agent::OnAttach(const rpc::Attach& attach) {
     }
   }
   if (known) return;
+  // A renewal of what is not here any more: it was let go, or lost, while the order was on its way. To attach it afresh
+  // would hold what control counts as released.
+  if (order.epoch != order.mount_epoch) return Answer(*id, order.epoch, rpc::Report::NOT_HELD, "nothing to renew");
   Attachment attachment;
   attachment.id = *id;
   attachment.name = order.name;
@@ -243,14 +246,7 @@ void Agent::OnAttach(const rpc::Attach& attach) {
     attachment.serial = *serial;
     status = journal_.Put(attachment);
   }
-  if (!status.ok()) {
-    rpc::AgentUp up;
-    up.mutable_report()->set_dataset_id(id->str());
-    up.mutable_report()->set_epoch(order.epoch);
-    up.mutable_report()->set_kind(rpc::Report::FAILED);
-    up.mutable_report()->set_message(std::string(status.message()));
-    return Send(up);
-  }
+  if (!status.ok()) return Answer(*id, order.epoch, rpc::Report::FAILED, std::string(status.message()));
   auto holding = std::make_shared<Holding>(Context(), attachment, order);
   const MutexLock lock(mutex_);
   holdings_[{*id, order.mount_epoch}] = std::move(holding);
@@ -262,10 +258,15 @@ void Agent::OnRelease(const rpc::Release& release) {
   const auto holdings = HoldingsOf(*id);
   if (!holdings.empty()) return holdings.back()->OnRelease(release.epoch());
   // Nothing of it is here, so nothing of it is held: a repeated order, or a node that was rebooted.
+  Answer(*id, release.epoch(), rpc::Report::RELEASED, "");
+}
+
+void Agent::Answer(const DatasetId& id, uint64_t epoch, rpc::Report::Kind kind, const std::string& message) {
   rpc::AgentUp up;
-  up.mutable_report()->set_dataset_id(id->str());
-  up.mutable_report()->set_epoch(release.epoch());
-  up.mutable_report()->set_kind(rpc::Report::RELEASED);
+  up.mutable_report()->set_dataset_id(id.str());
+  up.mutable_report()->set_epoch(epoch);
+  up.mutable_report()->set_kind(kind);
+  up.mutable_report()->set_message(message);
   Send(up);
 }
 

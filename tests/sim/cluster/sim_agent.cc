@@ -207,6 +207,13 @@ void SimAgent::OnAttach(const rpc::Attach& attach) {
     }
   }
   if (known) return;
+  if (order.epoch != order.mount_epoch) {
+    rpc::AgentUp up;
+    up.mutable_report()->set_dataset_id(attach.dataset_id());
+    up.mutable_report()->set_epoch(order.epoch);
+    up.mutable_report()->set_kind(rpc::Report::NOT_HELD);
+    return Send(up);
+  }
   Attachment attachment;
   attachment.id = *id;
   attachment.name = order.name;
