@@ -67,7 +67,7 @@ void SimHolding::Repeat() {
 }
 
 std::optional<rpc::Held> SimHolding::held() const {
-  if (attachment_.aim == Aim::kDrop) return std::nullopt;
+  if (over_ || attachment_.aim == Aim::kDrop) return std::nullopt;
   rpc::Held held;
   held.set_dataset_id(key_.first.str());
   held.set_epoch(attachment_.epoch);
