@@ -247,6 +247,7 @@ void Agent::OnAttach(const rpc::Attach& attach) {
     }
   }
   if (known) return;
+<<<<<<< HEAD
   bool spent = false;
   {
     const MutexLock lock(mutex_);
@@ -254,6 +255,11 @@ void Agent::OnAttach(const rpc::Attach& attach) {
     spent = it != spent_.end() && order.mount_epoch <= it->second;
   }
   if (spent) return Send(AboutNothing(*id, order.epoch, rpc::Report::NOT_HELD, "it was let go of already"));
+=======
+  // A renewal of what is not here any more: it was let go, or lost, while the order was on its way. To attach it afresh
+  // would hold what control counts as released.
+  if (order.epoch != order.mount_epoch) return Answer(*id, order.epoch, rpc::Report::NOT_HELD, "nothing to renew");
+>>>>>>> main
   Attachment attachment;
   attachment.id = *id;
   attachment.name = order.name;
@@ -266,11 +272,18 @@ void Agent::OnAttach(const rpc::Attach& attach) {
     attachment.serial = *serial;
     status = journal_.Put(attachment);
   }
+<<<<<<< HEAD
   if (!status.ok()) {
     return Send(AboutNothing(*id, order.epoch, rpc::Report::FAILED, std::string(status.message())));
   }
   const MutexLock lock(mutex_);  // its thread may end, and Forget it, before it stands here
   holdings_[{*id, order.mount_epoch}] = std::make_shared<Holding>(Context(), attachment, order);
+=======
+  if (!status.ok()) return Answer(*id, order.epoch, rpc::Report::FAILED, std::string(status.message()));
+  auto holding = std::make_shared<Holding>(Context(), attachment, order);
+  const MutexLock lock(mutex_);
+  holdings_[{*id, order.mount_epoch}] = std::move(holding);
+>>>>>>> main
 }
 
 void Agent::OnRelease(const rpc::Release& release) {
@@ -279,7 +292,20 @@ void Agent::OnRelease(const rpc::Release& release) {
   const auto holdings = HoldingsOf(*id);
   if (!holdings.empty()) return holdings.back()->OnRelease(release.epoch());
   // Nothing of it is here, so nothing of it is held: a repeated order, or a node that was rebooted.
+<<<<<<< HEAD
   Send(AboutNothing(*id, release.epoch(), rpc::Report::RELEASED, ""));
+=======
+  Answer(*id, release.epoch(), rpc::Report::RELEASED, "");
+}
+
+void Agent::Answer(const DatasetId& id, uint64_t epoch, rpc::Report::Kind kind, const std::string& message) {
+  rpc::AgentUp up;
+  up.mutable_report()->set_dataset_id(id.str());
+  up.mutable_report()->set_epoch(epoch);
+  up.mutable_report()->set_kind(kind);
+  up.mutable_report()->set_message(message);
+  Send(up);
+>>>>>>> main
 }
 
 }  // namespace flocker

@@ -49,6 +49,8 @@ class Agent {
   void OnControl(const rpc::AgentDown& message);
   void OnAttach(const rpc::Attach& attach);
   void OnRelease(const rpc::Release& release);
+  // A report about something that has no holding.
+  void Answer(const DatasetId& id, uint64_t epoch, rpc::Report::Kind kind, const std::string& message);
   void OnReachable(bool reachable);
   void OnTick();
   void Send(const rpc::AgentUp& message);
