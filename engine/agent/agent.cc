@@ -1,5 +1,7 @@
 #include "engine/agent/agent.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "engine/base/file.h"
@@ -29,6 +31,16 @@ AttachOrder FromRpc(const rpc::Attach& attach, const DatasetId& id) {
           .root_uid = attach.root_uid(),
           .root_gid = attach.root_gid(),
           .root_mode = attach.root_mode()};
+}
+
+// A report about a dataset of which nothing is here.
+rpc::AgentUp AboutNothing(const DatasetId& id, uint64_t epoch, rpc::Report::Kind kind, const std::string& message) {
+  rpc::AgentUp up;
+  up.mutable_report()->set_dataset_id(id.str());
+  up.mutable_report()->set_epoch(epoch);
+  up.mutable_report()->set_kind(kind);
+  up.mutable_report()->set_message(message);
+  return up;
 }
 
 }  // namespace
@@ -65,9 +77,8 @@ absl::Status Agent::Open() {
 
   ASSIGN_OR_RETURN(const std::vector<Attachment> held, journal_.Load());
   for (const Attachment& attachment : held) {
-    auto holding = std::make_shared<Holding>(Context(), attachment, std::nullopt);
-    const MutexLock lock(mutex_);
-    holdings_[{attachment.id, attachment.mount_epoch}] = std::move(holding);
+    const MutexLock lock(mutex_);  // its thread may end, and Forget it, before it stands here
+    holdings_[{attachment.id, attachment.mount_epoch}] = std::make_shared<Holding>(Context(), attachment, std::nullopt);
   }
   view_->ForgetUnmounted();
   if (held.empty()) RETURN_IF_ERROR(SweepMountPaths(config_.root));
@@ -158,9 +169,14 @@ void Agent::Forget(const DatasetId& id, uint64_t mount_epoch) {
   if (it == holdings_.end()) return;
   finished_.push_back(std::move(it->second));
   holdings_.erase(it);
+  spent_[id] = std::max(spent_[id], mount_epoch);
 }
 
 rpc::AgentHello Agent::Hello() {
+  {
+    const MutexLock lock(mutex_);
+    spent_.clear();  // orders of an earlier stream come no more, and this hello says what is here
+  }
   rpc::AgentHello hello;
   hello.mutable_node()->set_id(journal_.node().str());
   hello.mutable_node()->set_name(config_.name);
@@ -231,9 +247,19 @@ void Agent::OnAttach(const rpc::Attach& attach) {
     }
   }
   if (known) return;
+<<<<<<< HEAD
+  bool spent = false;
+  {
+    const MutexLock lock(mutex_);
+    const auto it = spent_.find(*id);
+    spent = it != spent_.end() && order.mount_epoch <= it->second;
+  }
+  if (spent) return Send(AboutNothing(*id, order.epoch, rpc::Report::NOT_HELD, "it was let go of already"));
+=======
   // A renewal of what is not here any more: it was let go, or lost, while the order was on its way. To attach it afresh
   // would hold what control counts as released.
   if (order.epoch != order.mount_epoch) return Answer(*id, order.epoch, rpc::Report::NOT_HELD, "nothing to renew");
+>>>>>>> main
   Attachment attachment;
   attachment.id = *id;
   attachment.name = order.name;
@@ -246,10 +272,18 @@ void Agent::OnAttach(const rpc::Attach& attach) {
     attachment.serial = *serial;
     status = journal_.Put(attachment);
   }
+<<<<<<< HEAD
+  if (!status.ok()) {
+    return Send(AboutNothing(*id, order.epoch, rpc::Report::FAILED, std::string(status.message())));
+  }
+  const MutexLock lock(mutex_);  // its thread may end, and Forget it, before it stands here
+  holdings_[{*id, order.mount_epoch}] = std::make_shared<Holding>(Context(), attachment, order);
+=======
   if (!status.ok()) return Answer(*id, order.epoch, rpc::Report::FAILED, std::string(status.message()));
   auto holding = std::make_shared<Holding>(Context(), attachment, order);
   const MutexLock lock(mutex_);
   holdings_[{*id, order.mount_epoch}] = std::move(holding);
+>>>>>>> main
 }
 
 void Agent::OnRelease(const rpc::Release& release) {
@@ -258,6 +292,9 @@ void Agent::OnRelease(const rpc::Release& release) {
   const auto holdings = HoldingsOf(*id);
   if (!holdings.empty()) return holdings.back()->OnRelease(release.epoch());
   // Nothing of it is here, so nothing of it is held: a repeated order, or a node that was rebooted.
+<<<<<<< HEAD
+  Send(AboutNothing(*id, release.epoch(), rpc::Report::RELEASED, ""));
+=======
   Answer(*id, release.epoch(), rpc::Report::RELEASED, "");
 }
 
@@ -268,6 +305,7 @@ void Agent::Answer(const DatasetId& id, uint64_t epoch, rpc::Report::Kind kind, 
   up.mutable_report()->set_kind(kind);
   up.mutable_report()->set_message(message);
   Send(up);
+>>>>>>> main
 }
 
 }  // namespace flocker

@@ -70,6 +70,9 @@ class Agent {
   Mutex mutex_;
   std::map<HoldingKey, std::shared_ptr<Holding>> holdings_ GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Holding>> finished_ GUARDED_BY(mutex_);  // their threads have yet to be joined
+  // The last mount epoch let go of, by dataset, on the present stream: an order for it crossed with the news. It is not
+  // begun anew: its paths are used up, and control takes the release that is on its way for the whole truth.
+  std::map<DatasetId, uint64_t> spent_ GUARDED_BY(mutex_);
 
   std::unique_ptr<TreeProcess> tree_process_;
   std::unique_ptr<ControlLink> owned_link_;  // last: its thread uses all of the above

@@ -201,7 +201,7 @@ void Holding::Report(rpc::Report::Kind kind, const std::string& message) {
 
 std::optional<rpc::Held> Holding::held() const {
   const MutexLock lock(mutex_);
-  if (attachment_.aim == Aim::kDrop) return std::nullopt;
+  if (over_ || attachment_.aim == Aim::kDrop) return std::nullopt;
   rpc::Held held;
   held.set_dataset_id(id_.str());
   held.set_epoch(attachment_.epoch);

@@ -40,8 +40,8 @@ std::string CheckNode(const Dataset& dataset, const SimNode& node) {
   const Attachment& attachment = holding->second->attachment();
   if (attachment.epoch != dataset.placement.epoch) return "its node has another epoch";
   if (attachment.stage != Stage::kMounted || attachment.aim != Aim::kAttach) return "its node has not mounted it";
-  const auto stack = const_cast<Machine&>(node.machine).stacks().find(key);
-  if (stack == const_cast<Machine&>(node.machine).stacks().end() || !stack->second.mounted) return "it is not mounted";
+  const auto stack = node.machine.stacks().find(key);
+  if (stack == node.machine.stacks().end() || !stack->second.mounted) return "it is not mounted";
   if (stack->second.filesystem->failed()) return "its filesystem has failed";
   if (stack->second.lun->state() != LunProcess::State::kServing) return "its LUN server has no session";
   return "";
@@ -63,7 +63,7 @@ std::string CheckLeftovers(const Sim& sim, const SimNode& node) {
   };
   if (std::string what = stray(node.agent->holdings(), "a holding"); !what.empty()) return what;
   if (std::string what = stray(node.machine.journal, "a journal entry"); !what.empty()) return what;
-  return stray(const_cast<Machine&>(node.machine).stacks(), "mounts or processes");
+  return stray(node.machine.stacks(), "mounts or processes");
 }
 
 std::string CheckView(const ControlHost& control, const SimNode& node) {

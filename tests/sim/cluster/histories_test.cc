@@ -25,7 +25,15 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   return text != nullptr && absl::SimpleAtoi(text, &number) ? number : otherwise;
 }
 
+// Shows the history of FLOCKER_SIM_SEED, event by event.
+void Replay() {
+  const auto plant = static_cast<Plant>(FromEnvironment("FLOCKER_SIM_PLANT", 0));
+  const Verdict verdict = RunHistory(FromEnvironment("FLOCKER_SIM_SEED", 0), plant, /*trace=*/true);
+  EXPECT_FALSE(verdict.violation) << *verdict.violation;
+}
+
 TEST(Histories, KeepEveryPromise) {
+  if (std::getenv("FLOCKER_SIM_SEED") != nullptr) return Replay();
   const uint64_t seeds = FromEnvironment("FLOCKER_SIM_SEEDS", kDefaultSeeds);
   const uint64_t first = FromEnvironment("FLOCKER_SIM_FIRST", 1);
   const absl::Time start = absl::Now();
@@ -57,15 +65,6 @@ TEST(Histories, OfDifferentSeedsDiffer) {
   std::set<uint64_t> fingerprints;
   for (uint64_t seed = 1; seed <= 20; ++seed) fingerprints.insert(RunHistory(seed).fingerprint);
   EXPECT_EQ(fingerprints.size(), 20);
-}
-
-// Shows the history of FLOCKER_SIM_SEED, event by event.
-TEST(Histories, Replay) {
-  if (std::getenv("FLOCKER_SIM_SEED") == nullptr) GTEST_SKIP() << "set FLOCKER_SIM_SEED to a seed";
-  const uint64_t seed = FromEnvironment("FLOCKER_SIM_SEED", 0);
-  const auto plant = static_cast<Plant>(FromEnvironment("FLOCKER_SIM_PLANT", 0));
-  const Verdict verdict = RunHistory(seed, plant, /*trace=*/true);
-  EXPECT_FALSE(verdict.violation) << *verdict.violation;
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ Verdict RunHistory(uint64_t seed, Plant plant, bool trace) {
 }
 
 std::string ReplayCommand(uint64_t seed) {
-  return absl::StrCat("FLOCKER_SIM_SEED=", seed, " build/dev/bin/sim_cluster_tests --gtest_filter=Histories.Replay");
+  return absl::StrCat("FLOCKER_SIM_SEED=", seed, " build/dev/bin/sim_cluster_tests --gtest_filter=*KeepEveryPromise");
 }
 
 }  // namespace flocker::sim

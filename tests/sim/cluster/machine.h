@@ -97,6 +97,7 @@ class Machine {
   std::shared_ptr<LunProcess> StartLun(const MountKey& key);
   Stack& stack(const MountKey& key) { return stacks_[key]; }
   std::map<MountKey, Stack>& stacks() { return stacks_; }
+  const std::map<MountKey, Stack>& stacks() const { return stacks_; }
   void Erase(const MountKey& key) { stacks_.erase(key); }
   bool Holds(const DatasetId& id, uint64_t mount_epoch) const;
 

@@ -2,9 +2,11 @@
 // connection, which keeps its order, holds what is sent while its link is cut, and loses its tail when it breaks.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -49,13 +51,17 @@ class Pipe {
 
   void Send(std::function<void()> arrive) {
     if (dead_) return;
-    const absl::Duration at = std::max(last_, network_.clock().now() + network_.Delay());
-    last_ = at;
-    items_.push_back({at, std::move(arrive)});
-    if (items_.size() == 1) Wait(at);
+    last_ = std::max(last_, network_.clock().now() + network_.Delay());
+    auto line = line_.lock();
+    if (line == nullptr) line_ = line = std::make_shared<Line>(Line{network_, from_, to_, {}});
+    line->items.push_back({last_, std::move(arrive)});
+    if (line->items.size() == 1) Wait(line, last_);
   }
   // What has not arrived never will; what is sent from now on does.
-  void LoseTail() { items_.clear(), life_.End(); }
+  void LoseTail() {
+    if (const auto line = line_.lock()) line->items.clear();
+    line_.reset();
+  }
   // Nothing arrives any more.
   void Kill() { LoseTail(), dead_ = true; }
 
@@ -65,23 +71,32 @@ class Pipe {
     absl::Duration at;
     std::function<void()> arrive;
   };
-  void Wait(absl::Duration at) {
-    network_.clock().After(life_, std::max(at - network_.clock().now(), absl::ZeroDuration()), [this] { Pump(); });
+  // What is under way, kept by the event that waits for the first of it: it arrives although the ends were closed
+  // since, and what never arrives ends with the clock.
+  struct Line {
+    Network& network;
+    Place from;
+    Place to;
+    std::deque<Item> items;
+  };
+  static void Wait(const std::shared_ptr<Line>& line, absl::Duration at) {
+    Clock& clock = line->network.clock();
+    clock.After(std::max(at - clock.now(), absl::ZeroDuration()), [line] { Pump(line); });
   }
-  void Pump() {
-    if (!network_.Passes(from_, to_)) return Wait(network_.clock().now() + kRetransmit);
-    const auto arrive = std::move(items_.front().arrive);
-    items_.pop_front();
-    if (!items_.empty()) Wait(items_.front().at);
-    arrive();  // last: it may be the end of this pipe
+  static void Pump(const std::shared_ptr<Line>& line) {
+    if (line->items.empty()) return;  // it was lost
+    if (!line->network.Passes(line->from, line->to)) return Wait(line, line->network.clock().now() + kRetransmit);
+    const auto arrive = std::move(line->items.front().arrive);
+    line->items.pop_front();
+    if (!line->items.empty()) Wait(line, line->items.front().at);
+    arrive();
   }
 
   Network& network_;
   const Place from_;
   const Place to_;
-  Life life_;
   absl::Duration last_;
-  std::deque<Item> items_;  // the first is being waited for
+  std::weak_ptr<Line> line_;
   bool dead_ = false;
 };
 

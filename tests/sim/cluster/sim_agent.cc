@@ -66,6 +66,7 @@ SimHolding::Context SimAgent::Context() {
                 if (it == holdings_.end()) return;
                 finished_.push_back(std::move(it->second));  // it is still on its way out
                 holdings_.erase(it);
+                spent_[key.first] = std::max(spent_[key.first], key.second);
               }};
 }
 
@@ -138,7 +139,8 @@ bool SimAgent::Execute(const rpc::OperationRequest& request, Answer answer) {
   return true;
 }
 
-rpc::AgentHello SimAgent::Hello() const {
+rpc::AgentHello SimAgent::Hello() {
+  spent_.clear();
   rpc::AgentHello hello;
   hello.mutable_node()->set_id(machine_.id().str());
   hello.mutable_node()->set_name(machine_.name());
@@ -207,12 +209,17 @@ void SimAgent::OnAttach(const rpc::Attach& attach) {
     }
   }
   if (known) return;
+<<<<<<< HEAD
+  if (const auto it = spent_.find(*id); it != spent_.end() && order.mount_epoch <= it->second) {
+    return TellOfNothing(attach.dataset_id(), order.epoch, rpc::Report::NOT_HELD);
+=======
   if (order.epoch != order.mount_epoch) {
     rpc::AgentUp up;
     up.mutable_report()->set_dataset_id(attach.dataset_id());
     up.mutable_report()->set_epoch(order.epoch);
     up.mutable_report()->set_kind(rpc::Report::NOT_HELD);
     return Send(up);
+>>>>>>> main
   }
   Attachment attachment;
   attachment.id = *id;
@@ -230,10 +237,14 @@ void SimAgent::OnRelease(const rpc::Release& release) {
   const auto id = DatasetId::Parse(release.dataset_id());
   const auto holdings = HoldingsOf(*id);
   if (!holdings.empty()) return holdings.back()->OnRelease(release.epoch());
+  TellOfNothing(release.dataset_id(), release.epoch(), rpc::Report::RELEASED);
+}
+
+void SimAgent::TellOfNothing(const std::string& dataset_id, uint64_t epoch, rpc::Report::Kind kind) {
   rpc::AgentUp up;
-  up.mutable_report()->set_dataset_id(release.dataset_id());
-  up.mutable_report()->set_epoch(release.epoch());
-  up.mutable_report()->set_kind(rpc::Report::RELEASED);
+  up.mutable_report()->set_dataset_id(dataset_id);
+  up.mutable_report()->set_epoch(epoch);
+  up.mutable_report()->set_kind(kind);
   Send(up);
 }
 

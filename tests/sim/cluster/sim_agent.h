@@ -52,7 +52,8 @@ class SimAgent {
   void OnRelease(const rpc::Release& release);
   void OnView(const rpc::ViewDelta& delta);
   void OnReply(const rpc::OperationReply& reply);
-  rpc::AgentHello Hello() const;
+  void TellOfNothing(const std::string& dataset_id, uint64_t epoch, rpc::Report::Kind kind);
+  rpc::AgentHello Hello();
   std::vector<SimHolding*> HoldingsOf(const DatasetId& id);
   SimHolding::Context Context();
 
@@ -61,6 +62,7 @@ class SimAgent {
   ControlHost& control_;
   std::map<MountKey, std::unique_ptr<SimHolding>> holdings_;
   std::vector<std::unique_ptr<SimHolding>> finished_;
+  std::map<DatasetId, uint64_t> spent_;  // the last mount epoch let go of, on the present stream
   std::shared_ptr<Stream> stream_;
   bool reachable_ = false;
   absl::Duration heard_;

@@ -67,7 +67,7 @@ void SimHolding::Repeat() {
 }
 
 std::optional<rpc::Held> SimHolding::held() const {
-  if (attachment_.aim == Aim::kDrop) return std::nullopt;
+  if (over_ || attachment_.aim == Aim::kDrop) return std::nullopt;
   rpc::Held held;
   held.set_dataset_id(key_.first.str());
   held.set_epoch(attachment_.epoch);
@@ -362,7 +362,7 @@ void SimHolding::Unmount(Done done) {
   stack().mounted = false;
   if (stack().filesystem->held()) return done(absl::OkStatus());  // the superblock lives on elsewhere
   stack().filesystem->Die();
-  stack().filesystem->Sync([this, token = life_.token(), &machine = machine_, key = key_, done](bool ok) {
+  stack().filesystem->Sync([token = life_.token(), &machine = machine_, key = key_, done](bool ok) {
     if (machine.stacks().contains(key)) machine.stack(key).filesystem = nullptr;  // with or without its agent
     if (!token.expired()) done(ok ? absl::OkStatus() : Broken());
   });
