@@ -33,16 +33,6 @@ AttachOrder FromRpc(const rpc::Attach& attach, const DatasetId& id) {
           .root_mode = attach.root_mode()};
 }
 
-// A report about a dataset of which nothing is here.
-rpc::AgentUp AboutNothing(const DatasetId& id, uint64_t epoch, rpc::Report::Kind kind, const std::string& message) {
-  rpc::AgentUp up;
-  up.mutable_report()->set_dataset_id(id.str());
-  up.mutable_report()->set_epoch(epoch);
-  up.mutable_report()->set_kind(kind);
-  up.mutable_report()->set_message(message);
-  return up;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config) {
@@ -172,6 +162,12 @@ void Agent::Forget(const DatasetId& id, uint64_t mount_epoch) {
   spent_[id] = std::max(spent_[id], mount_epoch);
 }
 
+bool Agent::Spent(const DatasetId& id, uint64_t mount_epoch) {
+  const MutexLock lock(mutex_);
+  const auto it = spent_.find(id);
+  return it != spent_.end() && mount_epoch <= it->second;
+}
+
 rpc::AgentHello Agent::Hello() {
   {
     const MutexLock lock(mutex_);
@@ -247,19 +243,11 @@ void Agent::OnAttach(const rpc::Attach& attach) {
     }
   }
   if (known) return;
-<<<<<<< HEAD
-  bool spent = false;
-  {
-    const MutexLock lock(mutex_);
-    const auto it = spent_.find(*id);
-    spent = it != spent_.end() && order.mount_epoch <= it->second;
+  // It was let go, or lost, while the order was on its way: to attach it (or, for a renewal, to attach it afresh) would
+  // hold what control counts as released.
+  if (order.epoch != order.mount_epoch || Spent(*id, order.mount_epoch)) {
+    return Answer(*id, order.epoch, rpc::Report::NOT_HELD, "nothing of it is here any more");
   }
-  if (spent) return Send(AboutNothing(*id, order.epoch, rpc::Report::NOT_HELD, "it was let go of already"));
-=======
-  // A renewal of what is not here any more: it was let go, or lost, while the order was on its way. To attach it afresh
-  // would hold what control counts as released.
-  if (order.epoch != order.mount_epoch) return Answer(*id, order.epoch, rpc::Report::NOT_HELD, "nothing to renew");
->>>>>>> main
   Attachment attachment;
   attachment.id = *id;
   attachment.name = order.name;
@@ -272,18 +260,9 @@ void Agent::OnAttach(const rpc::Attach& attach) {
     attachment.serial = *serial;
     status = journal_.Put(attachment);
   }
-<<<<<<< HEAD
-  if (!status.ok()) {
-    return Send(AboutNothing(*id, order.epoch, rpc::Report::FAILED, std::string(status.message())));
-  }
+  if (!status.ok()) return Answer(*id, order.epoch, rpc::Report::FAILED, std::string(status.message()));
   const MutexLock lock(mutex_);  // its thread may end, and Forget it, before it stands here
   holdings_[{*id, order.mount_epoch}] = std::make_shared<Holding>(Context(), attachment, order);
-=======
-  if (!status.ok()) return Answer(*id, order.epoch, rpc::Report::FAILED, std::string(status.message()));
-  auto holding = std::make_shared<Holding>(Context(), attachment, order);
-  const MutexLock lock(mutex_);
-  holdings_[{*id, order.mount_epoch}] = std::move(holding);
->>>>>>> main
 }
 
 void Agent::OnRelease(const rpc::Release& release) {
@@ -292,9 +271,6 @@ void Agent::OnRelease(const rpc::Release& release) {
   const auto holdings = HoldingsOf(*id);
   if (!holdings.empty()) return holdings.back()->OnRelease(release.epoch());
   // Nothing of it is here, so nothing of it is held: a repeated order, or a node that was rebooted.
-<<<<<<< HEAD
-  Send(AboutNothing(*id, release.epoch(), rpc::Report::RELEASED, ""));
-=======
   Answer(*id, release.epoch(), rpc::Report::RELEASED, "");
 }
 
@@ -305,7 +281,6 @@ void Agent::Answer(const DatasetId& id, uint64_t epoch, rpc::Report::Kind kind, 
   up.mutable_report()->set_kind(kind);
   up.mutable_report()->set_message(message);
   Send(up);
->>>>>>> main
 }
 
 }  // namespace flocker

@@ -55,6 +55,7 @@ class Agent {
   void OnTick();
   void Send(const rpc::AgentUp& message);
   void Forget(const DatasetId& id, uint64_t mount_epoch);
+  bool Spent(const DatasetId& id, uint64_t mount_epoch);
   std::vector<std::shared_ptr<Holding>> Holdings();
   std::vector<std::shared_ptr<Holding>> HoldingsOf(const DatasetId& id);
   NodeContext Context();

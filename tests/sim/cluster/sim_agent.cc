@@ -209,17 +209,9 @@ void SimAgent::OnAttach(const rpc::Attach& attach) {
     }
   }
   if (known) return;
-<<<<<<< HEAD
-  if (const auto it = spent_.find(*id); it != spent_.end() && order.mount_epoch <= it->second) {
+  const auto spent = spent_.find(*id);
+  if (order.epoch != order.mount_epoch || (spent != spent_.end() && order.mount_epoch <= spent->second)) {
     return TellOfNothing(attach.dataset_id(), order.epoch, rpc::Report::NOT_HELD);
-=======
-  if (order.epoch != order.mount_epoch) {
-    rpc::AgentUp up;
-    up.mutable_report()->set_dataset_id(attach.dataset_id());
-    up.mutable_report()->set_epoch(order.epoch);
-    up.mutable_report()->set_kind(rpc::Report::NOT_HELD);
-    return Send(up);
->>>>>>> main
   }
   Attachment attachment;
   attachment.id = *id;
