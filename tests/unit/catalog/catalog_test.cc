@@ -17,18 +17,12 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using testing::kSlowdown;
 using testing::MakeChange;
 using testing::MakeDataset;
 using testing::MakeId;
 using testing::MakeNode;
 using ::testing::Optional;
-
-// ThreadSanitizer watches each of this room's many small atomic accesses.
-#ifdef __SANITIZE_THREAD__
-constexpr uint32_t kSlowdown = 20;
-#else
-constexpr uint32_t kSlowdown = 1;
-#endif
 
 class Catalog : public ::testing::Test {
  protected:

@@ -10,6 +10,13 @@
 
 namespace flocker::testing {
 
+// What large tests are divided by: ThreadSanitizer watches each of this room's many small atomic accesses.
+#ifdef __SANITIZE_THREAD__
+inline constexpr uint32_t kSlowdown = 20;
+#else
+inline constexpr uint32_t kSlowdown = 1;
+#endif
+
 inline CatalogNode MakeNode(uint32_t i, bool connected = true) {
   return {*NodeId::Parse(absl::StrFormat("%08x-0000-4000-8000-0000000000aa", i)), absl::StrCat("node", i), connected};
 }

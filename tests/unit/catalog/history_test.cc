@@ -13,6 +13,7 @@
 namespace flocker {
 namespace {
 
+using testing::kSlowdown;
 using testing::MakeDataset;
 using testing::MakeId;
 using testing::MakeNode;
@@ -41,7 +42,7 @@ TEST(CatalogHistory, KeptVersionsStayAsTheyWerePublished) {
   std::map<uint64_t, Model> versions;
   auto segment = catalog::Segment::Open(path).value();
   uint64_t most_kept = 0;
-  for (uint32_t step = 0; step < 2500; ++step) {
+  for (uint32_t step = 0; step < 2500 / kSlowdown; ++step) {
     CatalogChange change;
     const uint32_t count = step % 400 == 399 ? 100 : 1 + static_cast<uint32_t>(random() % 4);
     for (uint32_t i = 0; i < count; ++i) {
