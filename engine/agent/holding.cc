@@ -1,5 +1,9 @@
 #include "engine/agent/holding.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -388,6 +392,10 @@ absl::StatusOr<LoopDevice> Holding::Loop() const {
 absl::Status Holding::AttachLoopDevice() {
   const auto attached = FindLoop(FilePath());
   if (attached.ok() && attached->has_value()) return absl::OkStatus();
+  // A LUN server that is on its way out leaves the empty file it was mounted over.
+  struct statfs at {};
+  if (statfs(FilePath().c_str(), &at) != 0) return ErrnoStatus(errno, absl::StrCat("cannot look at ", FilePath()));
+  if (at.f_type != FUSE_SUPER_MAGIC) return absl::UnavailableError(absl::StrCat(FilePath(), " is not served"));
   return AttachLoop(FilePath(), lun()->block_size()).status();
 }
 

@@ -268,9 +268,10 @@ void SimHolding::Start(LocalStep step, Done done) {
     case LocalStep::kStartLun:
       return StartLun(std::move(done));
     case LocalStep::kAttachLoop:
-      stack().loop = true;
+      if (!lun_->alive()) return done(Broken());
       if (!lun_->file_ready()) sim_.truth.Violated("a loop over a file that no LUN server serves yet");
-      return done(lun_->alive() ? absl::OkStatus() : Broken());
+      stack().loop = true;
+      return done(absl::OkStatus());
     case LocalStep::kFormat:
       return Format(std::move(done));
     case LocalStep::kMount:
