@@ -46,10 +46,20 @@ std::optional<uint64_t> KeyNumber(std::string_view key) {
   return boost::endian::load_big_u64(reinterpret_cast<const unsigned char*>(key.data()));
 }
 
+// After an error RocksDB stays as it is: its own recovery from a full disk trips over its log's writer (7.8:
+// WritableFileWriter's assertion that no error was seen), and only opening anew shows what is on the disk.
+class NoRecovery final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* recover) override {
+    *recover = false;
+  }
+};
+
 // Control's state is thousands of small records: modest buffers, few threads and files, little to say in its own log.
 rocksdb::DBOptions DatabaseOptions(const std::shared_ptr<RocksdbLog>& log) {
   rocksdb::DBOptions options;
   options.info_log = log;
+  options.listeners.push_back(std::make_shared<NoRecovery>());
   options.paranoid_checks = true;
   // A torn tail is a commit that was not acknowledged; any other damage in the log must not pass silently, as it would
   // under the default, which keeps what comes before it.
@@ -252,18 +262,9 @@ absl::Status RocksdbStore::Commit(const Batch& batch) {
 
   const MutexLock lock(mutex_);
   RETURN_IF_ERROR(CheckBatch(batch));
-  if (out_of_space_) {
-    const rocksdb::Status resumed = db_->Resume();
-    // Busy: RocksDB has noticed the room by itself and is at it.
-    if (resumed.IsBusy()) return Refuse(Cause::kNoSpace, absl::StrCat(StoreIn(path_), ": ", resumed.ToString()));
-    RETURN_IF_ERROR(FromRocksdb(resumed, StoreIn(path_)));
-    out_of_space_ = false;
-  }
   rocksdb::WriteOptions durable;
   durable.sync = true;
-  const rocksdb::Status written = db_->Write(durable, &writes);
-  out_of_space_ = written.IsNoSpace();
-  RETURN_IF_ERROR(FromRocksdb(written, StoreIn(path_)));
+  RETURN_IF_ERROR(FromRocksdb(db_->Write(durable, &writes), StoreIn(path_)));
   if (!batch.events.empty()) last_event_ = batch.events.back().seq;
   return acknowledged_.Advance(db_->GetLatestSequenceNumber());
 }

@@ -32,7 +32,7 @@ class RocksdbStore final : public Store {
   RocksdbStore(const RocksdbStore&) = delete;
   RocksdbStore& operator=(const RocksdbStore&) = delete;
 
-  // kNoSpace when its disk is full: the same batch may then be committed again, once there is room.
+  // kNoSpace when its disk is full.
   absl::Status Commit(const Batch& batch) override EXCLUDES(mutex_);
   absl::StatusOr<Snapshot> Load() override EXCLUDES(mutex_);
   absl::StatusOr<std::vector<Event>> Events(uint64_t from_seq, size_t limit) override;
@@ -68,7 +68,6 @@ class RocksdbStore final : public Store {
   Mutex mutex_;  // held over a write, so that events land in the order of their numbers
   uint64_t last_event_ GUARDED_BY(mutex_) = 0;
   Acknowledged acknowledged_ GUARDED_BY(mutex_);
-  bool out_of_space_ GUARDED_BY(mutex_) = false;  // RocksDB refuses writes until it is told to go on
 
   Mutex backup_mutex_;  // one backup at a time: a directory takes one writer
 };
