@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 #include <sys/stat.h>
@@ -16,12 +17,12 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
 #include "engine/model/codec.h"
 #include "engine/store/rocksdb_log.h"
+#include "engine/store/rocksdb_status.h"
 
 namespace flocker {
 namespace {
@@ -45,27 +46,20 @@ std::optional<uint64_t> KeyNumber(std::string_view key) {
   return boost::endian::load_big_u64(reinterpret_cast<const unsigned char*>(key.data()));
 }
 
-// RocksDB's answer in our terms; its messages name the file concerned.
-absl::Status FromRocksdb(const rocksdb::Status& status, const std::string& path) {
-  if (status.ok()) return absl::OkStatus();
-  const std::string message = absl::StrCat("the store in ", path, ": ", status.ToString());
-  if (status.IsCorruption()) {
-    return absl::DataLossError(absl::StrCat(message, ". Nothing was changed; put back a copy of that folder"));
+// After an error RocksDB stays as it is: its own recovery from a full disk trips over its log's writer (7.8:
+// WritableFileWriter's assertion that no error was seen), and only opening anew shows what is on the disk.
+class NoRecovery final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* recover) override {
+    *recover = false;
   }
-  if (status.IsNoSpace()) return Refuse(Cause::kNoSpace, absl::StrCat(message, ". Free space there and start again"));
-  if (status.IsIOError() && absl::StrContains(message, absl::StrCat(path, "/LOCK"))) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(message, ". Another flocker-control is using it; one at a time may"));
-  }
-  return absl::InternalError(message);
-}
+};
 
 // Control's state is thousands of small records: modest buffers, few threads and files, little to say in its own log.
 rocksdb::DBOptions DatabaseOptions(const std::shared_ptr<RocksdbLog>& log) {
   rocksdb::DBOptions options;
   options.info_log = log;
-  options.create_if_missing = true;
-  options.create_missing_column_families = true;
+  options.listeners.push_back(std::make_shared<NoRecovery>());
   options.paranoid_checks = true;
   // A torn tail is a commit that was not acknowledged; any other damage in the log must not pass silently, as it would
   // under the default, which keeps what comes before it.
@@ -89,6 +83,21 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const std::shared_ptr<rocksdb::Cache>
   return options;
 }
 
+std::string StoreIn(const std::string& path) { return absl::StrCat("the store in ", path); }
+
+// RocksDB does not always name the table whose damage it found.
+std::string DamagedTable(const std::string& path) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+    if (entry.path().extension() != ".sst") continue;
+    rocksdb::SstFileReader table{rocksdb::Options()};
+    rocksdb::Status status = table.Open(entry.path().string());
+    if (status.ok()) status = table.VerifyChecksum(rocksdb::ReadOptions());
+    if (!status.ok()) return absl::StrCat(entry.path().string(), " is damaged");
+  }
+  return "";
+}
+
 absl::Status MakePrivateDirectory(const std::string& path) {
   RETURN_IF_ERROR(MakeDirectories(path, 0700));
   if (chmod(path.c_str(), 0700) != 0) return ErrnoStatus(errno, absl::StrCat("chmod 0700 ", path));
@@ -98,8 +107,12 @@ absl::Status MakePrivateDirectory(const std::string& path) {
 
 }  // namespace
 
-RocksdbStore::RocksdbStore(std::string path, std::unique_ptr<rocksdb::DB> db, Handles handles)
-    : path_(std::move(path)), db_(std::move(db)), handles_(std::move(handles)) {}
+RocksdbStore::RocksdbStore(std::string path, std::unique_ptr<rocksdb::DB> db, Handles handles,
+                           Acknowledged acknowledged)
+    : path_(std::move(path)),
+      db_(std::move(db)),
+      handles_(std::move(handles)),
+      acknowledged_(std::move(acknowledged)) {}
 
 RocksdbStore::~RocksdbStore() = default;
 
@@ -108,8 +121,12 @@ absl::StatusOr<std::unique_ptr<RocksdbStore>> RocksdbStore::Open(const std::stri
   const auto log = std::make_shared<RocksdbLog>();
   auto store = OpenLogged(path, log);
   if (!store.ok()) {
+    absl::Status status = store.status();
+    if (absl::IsDataLoss(status)) {
+      if (const std::string table = DamagedTable(path); !table.empty()) status = Annotate(status, table);
+    }
     const std::string warnings = log->Collected();
-    return warnings.empty() ? store.status() : Annotate(store.status(), absl::StrCat("rocksdb warned: ", warnings));
+    return warnings.empty() ? status : Annotate(status, absl::StrCat("rocksdb warned: ", warnings));
   }
   log->StopCollecting();
   return store;
@@ -117,16 +134,27 @@ absl::StatusOr<std::unique_ptr<RocksdbStore>> RocksdbStore::Open(const std::stri
 
 absl::StatusOr<std::unique_ptr<RocksdbStore>> RocksdbStore::OpenLogged(const std::string& path,
                                                                        const std::shared_ptr<RocksdbLog>& log) {
-  const rocksdb::DBOptions database = DatabaseOptions(log);
+  ASSIGN_OR_RETURN(Acknowledged acknowledged, Acknowledged::Open(path));
+  rocksdb::DBOptions database = DatabaseOptions(log);
+  // Where something was acknowledged, nothing is missing: a MANIFEST that lost its end would else lose whole families.
+  database.create_if_missing = database.create_missing_column_families = acknowledged.number() == 0;
   // A store of a later version may have more families. RocksDB opens all or nothing, and we want to get as far as the
   // schema version, to name it.
   std::vector<std::string> names(kFamilyNames.begin(), kFamilyNames.end());
-  if (std::filesystem::exists(std::filesystem::path(path) / "CURRENT")) {
+  const std::string current = absl::StrCat(path, "/CURRENT");
+  if (std::filesystem::exists(current)) {
     std::vector<std::string> present;
-    RETURN_IF_ERROR(FromRocksdb(rocksdb::DB::ListColumnFamilies(database, path, &present), path));
+    RETURN_IF_ERROR(FromRocksdb(rocksdb::DB::ListColumnFamilies(database, path, &present), StoreIn(path)));
     for (std::string& name : present) {
       if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
     }
+    if (acknowledged.number() != 0 && present.size() < kFamilyNames.size()) {
+      ASSIGN_OR_RETURN(const std::string manifest, ReadFile(current));
+      return FromRocksdb(rocksdb::Status::Corruption("families are missing in " + path + "/" + manifest),
+                         StoreIn(path));
+    }
+  } else if (acknowledged.number() != 0) {
+    return FromRocksdb(rocksdb::Status::Corruption(current + " is missing"), StoreIn(path));
   }
   const rocksdb::ColumnFamilyOptions options = FamilyOptions(rocksdb::NewLRUCache(size_t{4} << 20));
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
@@ -135,22 +163,36 @@ absl::StatusOr<std::unique_ptr<RocksdbStore>> RocksdbStore::OpenLogged(const std
 
   rocksdb::DB* raw_db = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> raw_handles;
-  RETURN_IF_ERROR(FromRocksdb(rocksdb::DB::Open(database, path, families, &raw_handles, &raw_db), path));
+  RETURN_IF_ERROR(FromRocksdb(rocksdb::DB::Open(database, path, families, &raw_handles, &raw_db), StoreIn(path)));
   std::unique_ptr<rocksdb::DB> db(raw_db);
   Handles handles(raw_handles.begin(), raw_handles.end());
 
-  std::unique_ptr<RocksdbStore> store(new RocksdbStore(path, std::move(db), std::move(handles)));
-  RETURN_IF_ERROR(FromRocksdb(store->db_->VerifyChecksum(), path));
+  std::unique_ptr<RocksdbStore> store(
+      new RocksdbStore(path, std::move(db), std::move(handles), std::move(acknowledged)));
+  RETURN_IF_ERROR(store->CheckAcknowledged());
+  RETURN_IF_ERROR(FromRocksdb(store->db_->VerifyChecksum(), StoreIn(path)));
   RETURN_IF_ERROR(store->CheckSchema());
   RETURN_IF_ERROR(store->ReadLastEvent());
   return store;
+}
+
+absl::Status RocksdbStore::CheckAcknowledged() {
+  const MutexLock lock(mutex_);
+  const uint64_t latest = db_->GetLatestSequenceNumber();
+  if (latest >= acknowledged_.number()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      StoreIn(path_), " ends at change ", latest, ", and ", acknowledged_.path(), " says that changes up to ",
+      acknowledged_.number(),
+      " were acknowledged: the end of its newest .log file is lost. Put a backup back, or rebuild the state with "
+      "flocker-control --adopt; to go on with what is there, remove ",
+      acknowledged_.path()));
 }
 
 absl::Status RocksdbStore::CheckSchema() {
   std::string version;
   const rocksdb::Status found = db_->Get(rocksdb::ReadOptions(), handles_[kDefault].get(), kSchemaKey, &version);
   if (found.ok() && version == kSchemaVersion) return absl::OkStatus();
-  if (!found.ok() && !found.IsNotFound()) return FromRocksdb(found, path_);
+  if (!found.ok() && !found.IsNotFound()) return FromRocksdb(found, StoreIn(path_));
   bool empty = true;
   for (size_t family = 0; family < handles_.size(); ++family) {
     const auto it = Iterate(static_cast<Family>(family));
@@ -164,14 +206,14 @@ absl::Status RocksdbStore::CheckSchema() {
   }
   rocksdb::WriteOptions durable;
   durable.sync = true;
-  return FromRocksdb(db_->Put(durable, handles_[kDefault].get(), kSchemaKey, kSchemaVersion), path_);
+  return FromRocksdb(db_->Put(durable, handles_[kDefault].get(), kSchemaKey, kSchemaVersion), StoreIn(path_));
 }
 
 absl::Status RocksdbStore::ReadLastEvent() {
   std::string value;
   const rocksdb::Status found = db_->Get(rocksdb::ReadOptions(), handles_[kDefault].get(), kLastEventKey, &value);
   if (found.IsNotFound()) return absl::OkStatus();
-  RETURN_IF_ERROR(FromRocksdb(found, path_));
+  RETURN_IF_ERROR(FromRocksdb(found, StoreIn(path_)));
   const auto number = KeyNumber(value);
   if (!number) return Unreadable(kDefault, kLastEventKey, absl::DataLossError("it is not 8 bytes long"));
   const MutexLock lock(mutex_);
@@ -222,9 +264,9 @@ absl::Status RocksdbStore::Commit(const Batch& batch) {
   RETURN_IF_ERROR(CheckBatch(batch));
   rocksdb::WriteOptions durable;
   durable.sync = true;
-  RETURN_IF_ERROR(FromRocksdb(db_->Write(durable, &writes), path_));
+  RETURN_IF_ERROR(FromRocksdb(db_->Write(durable, &writes), StoreIn(path_)));
   if (!batch.events.empty()) last_event_ = batch.events.back().seq;
-  return absl::OkStatus();
+  return acknowledged_.Advance(db_->GetLatestSequenceNumber());
 }
 
 absl::StatusOr<Snapshot> RocksdbStore::Load() {
@@ -263,7 +305,7 @@ absl::StatusOr<std::vector<Event>> RocksdbStore::Events(uint64_t from_seq, size_
     if (!event.ok()) return Unreadable(kEvents, it->key().ToString(), event.status());
     events.push_back(*std::move(event));
   }
-  RETURN_IF_ERROR(FromRocksdb(it->status(), path_));
+  RETURN_IF_ERROR(FromRocksdb(it->status(), StoreIn(path_)));
   return events;
 }
 
@@ -272,7 +314,7 @@ absl::Status RocksdbStore::TrimEvents(uint64_t keep) {
   if (last_event_ <= keep) return absl::OkStatus();
   rocksdb::WriteBatch writes;
   writes.DeleteRange(handles_[kEvents].get(), NumberKey(0), NumberKey(last_event_ - keep + 1));
-  return FromRocksdb(db_->Write(rocksdb::WriteOptions(), &writes), path_);
+  return FromRocksdb(db_->Write(rocksdb::WriteOptions(), &writes), StoreIn(path_));
 }
 
 std::unique_ptr<rocksdb::Iterator> RocksdbStore::Iterate(Family family) const {
@@ -286,7 +328,7 @@ absl::Status RocksdbStore::ForEach(Family family, Visit visit) const {
     const std::string key = it->key().ToString();
     if (absl::Status status = visit(key, it->value().ToString()); !status.ok()) return Unreadable(family, key, status);
   }
-  return FromRocksdb(it->status(), path_);
+  return FromRocksdb(it->status(), StoreIn(path_));
 }
 
 absl::Status RocksdbStore::Unreadable(Family family, const std::string& key, const absl::Status& why) const {
