@@ -80,6 +80,8 @@ class Holding {
   absl::Status Unmount();
   absl::Status DetachLoopDevice();
   absl::Status StopLun();
+  // No I/O of this attachment waits any more, and none succeeds.
+  void FailIo(const std::shared_ptr<LunServer>& server) const;
   void Drop();
   // A release was refused or failed: whoever waits at the gate goes on.
   void LetIn();
@@ -98,6 +100,7 @@ class Holding {
 
   std::string SocketPath() const;
   std::string FilePath() const;
+  std::string FormatPath() const;
   std::string NativePath() const;
   MountRequest MountOptions(const std::string& path) const;
 
