@@ -35,12 +35,10 @@ Holding::Holding(const NodeContext& context, Attachment attachment, std::optiona
       serial_(attachment.serial),
       attachment_(std::move(attachment)),
       order_(std::move(order)) {
-  bool adopted = false;
   {
     const MutexLock lock(mutex_);
-    adopted = !order_;
+    found_ = order_.has_value();
   }
-  if (adopted) AdoptFromMachine();
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -219,6 +217,11 @@ std::optional<rpc::Held> Holding::held() const {
 
 // ---- the thread ----
 
+void Holding::WaitUntilFound() {
+  MutexLock lock(mutex_);
+  while (!found_) wake_.Wait(lock);
+}
+
 void Holding::AdoptFromMachine() {
   auto found_lun = LunServer::Find({.binary = context_.lun_binary,
                                     .node = context_.node_name,
@@ -247,9 +250,17 @@ void Holding::AdoptFromMachine() {
   if (attachment_.stage == Stage::kMounted) context_.publish(id_, serial_, mount_epoch_);
   spdlog::info("{} e{}: found again{}{}{}", id_.str(), attachment_.epoch, found.lun ? ", LUN server" : "",
                found.loop ? ", loop" : "", found.mounted ? ", mounted" : "");
+  found_ = true;
+  wake_.NotifyAll();
 }
 
 void Holding::Run() {
+  bool adopted = false;
+  {
+    const MutexLock lock(mutex_);
+    adopted = !found_;
+  }
+  if (adopted) AdoptFromMachine();
   while (true) {
     LocalStep step = LocalStep::kNone;
     {
