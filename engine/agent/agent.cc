@@ -70,6 +70,8 @@ absl::Status Agent::Open() {
     const MutexLock lock(mutex_);  // its thread may end, and Forget it, before it stands here
     holdings_[{attachment.id, attachment.mount_epoch}] = std::make_shared<Holding>(Context(), attachment, std::nullopt);
   }
+  // All of them look at once, each on its own thread.
+  for (const auto& holding : Holdings()) holding->WaitUntilFound();
   view_->ForgetUnmounted();
   if (held.empty()) RETURN_IF_ERROR(SweepMountPaths(config_.root));
 

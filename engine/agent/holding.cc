@@ -35,12 +35,10 @@ Holding::Holding(const NodeContext& context, Attachment attachment, std::optiona
       serial_(attachment.serial),
       attachment_(std::move(attachment)),
       order_(std::move(order)) {
-  bool adopted = false;
   {
     const MutexLock lock(mutex_);
-    adopted = !order_;
+    found_ = order_.has_value();
   }
-  if (adopted) AdoptFromMachine();
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -55,6 +53,9 @@ Holding::~Holding() {
 
 std::string Holding::SocketPath() const { return absl::StrCat(FilePath(), ".sock"); }
 std::string Holding::FilePath() const { return absl::StrCat(context_.root, "/lun/", id_.str(), ".", mount_epoch_); }
+std::string Holding::FormatPath() const {
+  return absl::StrCat(context_.root, "/format/", id_.str(), ".", mount_epoch_);
+}
 std::string Holding::NativePath() const { return MountPath(context_.root, id_, mount_epoch_); }
 
 std::shared_ptr<LunServer> Holding::lun() const {
@@ -119,7 +120,7 @@ void Holding::OnDrop(uint64_t epoch) {
     Kick();
   }
   // Whatever step is under way may be waiting for the device: it fails now instead.
-  if (server != nullptr) server->Fence();
+  FailIo(server);
 }
 
 void Holding::OnControlReachable(bool reachable) {
@@ -216,6 +217,11 @@ std::optional<rpc::Held> Holding::held() const {
 
 // ---- the thread ----
 
+void Holding::WaitUntilFound() {
+  MutexLock lock(mutex_);
+  while (!found_) wake_.Wait(lock);
+}
+
 void Holding::AdoptFromMachine() {
   auto found_lun = LunServer::Find({.binary = context_.lun_binary,
                                     .node = context_.node_name,
@@ -244,9 +250,17 @@ void Holding::AdoptFromMachine() {
   if (attachment_.stage == Stage::kMounted) context_.publish(id_, serial_, mount_epoch_);
   spdlog::info("{} e{}: found again{}{}{}", id_.str(), attachment_.epoch, found.lun ? ", LUN server" : "",
                found.loop ? ", loop" : "", found.mounted ? ", mounted" : "");
+  found_ = true;
+  wake_.NotifyAll();
 }
 
 void Holding::Run() {
+  bool adopted = false;
+  {
+    const MutexLock lock(mutex_);
+    adopted = !found_;
+  }
+  if (adopted) AdoptFromMachine();
   while (true) {
     LocalStep step = LocalStep::kNone;
     {
@@ -343,6 +357,7 @@ absl::Status Holding::RunStep(LocalStep step) {
       return Unmount();
     case LocalStep::kProve: {
       ASSIGN_OR_RETURN(const LoopDevice loop, Loop());
+      RETURN_IF_ERROR(UnmountFilesystem(FormatPath()));
       RETURN_IF_ERROR(ProveExclusive(loop.path()));
       return RemoveReleasedPath(NativePath());
     }
@@ -416,12 +431,14 @@ absl::Status Holding::Format() {
     if (!formatted && !order_) return absl::FailedPreconditionError("waits for control's order");
     if (order_) root = {.uid = order_->root_uid, .gid = order_->root_gid, .mode = order_->root_mode};
   }
+  // A try that was cut short, or whose unmount found a passing probe of some tool's there, left it mounted.
+  RETURN_IF_ERROR(UnmountFilesystem(FormatPath()));
   ASSIGN_OR_RETURN(const Prepared prepared, PrepareFilesystem(loop.path(), id_, formatted));
   if (!prepared.check.empty()) OnLunNotice("checked", prepared.check);
   if (formatted) return absl::OkStatus();
   // Its root is made ready at a path nobody is told of: only when control has committed that it is formatted does it
   // come to where users write.
-  MountRequest request = MountOptions(absl::StrCat(context_.root, "/format/", id_.str(), ".", mount_epoch_));
+  MountRequest request = MountOptions(FormatPath());
   request.device = loop.path();
   request.fresh_root = root;
   RETURN_IF_ERROR(MountFilesystem(request));
@@ -495,6 +512,14 @@ absl::Status Holding::StopLun() {
   return absl::OkStatus();
 }
 
+// The LUN server is told, so that it gives up its session; but it may be stopped or stuck itself, and the abort of its
+// connection does not ask it.
+void Holding::FailIo(const std::shared_ptr<LunServer>& server) const {
+  if (server != nullptr) server->Fence();
+  const absl::Status status = AbortFuseMount(FilePath());
+  if (!status.ok()) spdlog::error("{}: I/O may still wait: {}", id_.str(), std::string(status.message()));
+}
+
 // DESIGN §4, "a fenced agent cleans up": nothing here waits for the device; what fails is said and passed over, for
 // each step is worth doing without the others.
 void Holding::Drop() {
@@ -502,10 +527,10 @@ void Holding::Drop() {
     if (!status.ok()) spdlog::warn("{} dropping: {}", id_.str(), std::string(status.message()));
   };
   const std::shared_ptr<LunServer> server = lun();
-  if (server != nullptr) server->Fence();
+  FailIo(server);
   context_.publish(id_, 0, mount_epoch_);
   note(context_.tree->DropDescriptors(id_, mount_epoch_));
-  note(DetachFilesystem(NativePath()));
+  for (const std::string& path : {NativePath(), FormatPath()}) note(DetachFilesystem(path));
   const auto loop = FindLoop(FilePath());
   note(loop.status());
   if (loop.ok() && loop->has_value()) {

@@ -42,12 +42,16 @@ struct NodeContext {
 
 class Holding {
  public:
-  // A new one, or one out of the journal (`order` empty), for which it looks at the machine before it returns. Begins
-  // to work at once.
+  // A new one, or one out of the journal (`order` empty), for which it looks at the machine first. Begins to work at
+  // once.
   Holding(const NodeContext& context, Attachment attachment, std::optional<AttachOrder> order);
   ~Holding();
   Holding(const Holding&) = delete;
   Holding& operator=(const Holding&) = delete;
+
+  // Blocks until it knows what the machine has of it: some milliseconds, or 10 s when its LUN server does not answer.
+  // Before that there is nothing to say about it.
+  void WaitUntilFound();
 
   // Control's orders; they return at once. One for an older epoch does nothing.
   void OnAttach(const AttachOrder& order);
@@ -80,6 +84,8 @@ class Holding {
   absl::Status Unmount();
   absl::Status DetachLoopDevice();
   absl::Status StopLun();
+  // No I/O of this attachment waits any more, and none succeeds.
+  void FailIo(const std::shared_ptr<LunServer>& server) const;
   void Drop();
   // A release was refused or failed: whoever waits at the gate goes on.
   void LetIn();
@@ -98,6 +104,7 @@ class Holding {
 
   std::string SocketPath() const;
   std::string FilePath() const;
+  std::string FormatPath() const;
   std::string NativePath() const;
   MountRequest MountOptions(const std::string& path) const;
 
@@ -110,6 +117,7 @@ class Holding {
   CondVar wake_;
   Attachment attachment_ GUARDED_BY(mutex_);
   std::optional<AttachOrder> order_ GUARDED_BY(mutex_);
+  bool found_ GUARDED_BY(mutex_) = false;   // what of it is on the machine is known
   bool paused_ GUARDED_BY(mutex_) = false;  // the last step failed: control repeats its order
   bool stopping_ GUARDED_BY(mutex_) = false;
   bool over_ GUARDED_BY(mutex_) = false;      // its last report is out; the agent is about to forget it

@@ -287,7 +287,13 @@ absl::Status LunServer::WaitStopped(absl::Time deadline) {
   return refusal_;
 }
 
-void LunServer::Fence() { Send(lun::NewMessage<lun::Fence>()); }
+void LunServer::Fence() {
+  {
+    const MutexLock lock(mutex_);
+    stopped_ = true;
+  }
+  Send(lun::NewMessage<lun::Fence>());
+}
 
 void LunServer::Kill() {
   {

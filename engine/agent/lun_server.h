@@ -53,7 +53,7 @@ class LunServer {
   absl::Status WaitReady(uint64_t epoch, absl::Duration timeout);
   // Asks it to unmount the file, log out and end, and waits for that. kBusy when the file is in use.
   absl::Status Stop(absl::Duration timeout);
-  // Every I/O fails from now on; never waits.
+  // Every I/O fails from now on; never waits. Its end is nothing to tell any more.
   void Fence();
   // SIGKILL, and waits for the end.
   void Kill();

@@ -581,7 +581,7 @@ void Controller::SendDrop(SessionId session, const std::string& dataset_id, uint
 
 void Controller::OnTick(absl::Duration now) {
   for (const auto& [id, node] : cluster_.nodes()) {
-    if (cluster_.LivenessOf(id) == Liveness::kDown || now - last_heard_[id] <= options_.heartbeat_timeout) continue;
+    if (cluster_.LivenessOf(id) == Liveness::kDown || now - last_heard_[id] < options_.heartbeat_timeout) continue;
     if (const auto session = sessions_.SessionOf(id)) {
       closing_.push_back(*session);
       OnAgentGone(*session, now);
@@ -618,6 +618,9 @@ void Controller::OnTick(absl::Duration now) {
 
 absl::Duration Controller::NextTick() const {
   absl::Duration next = std::min(next_heartbeat_, sessions_.NextDelta());
+  for (const auto& [id, heard] : last_heard_) {
+    if (cluster_.LivenessOf(id) != Liveness::kDown) next = std::min(next, heard + options_.heartbeat_timeout);
+  }
   for (const auto& [id, waiter] : waiters_) next = std::min(next, waiter.deadline);
   for (const LateReply& late : late_) next = std::min(next, late.deadline);
   for (const auto& [id, work] : work_) {

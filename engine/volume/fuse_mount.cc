@@ -18,6 +18,17 @@ namespace {
 
 constexpr char kConnections[] = "/sys/fs/fuse/connections";
 
+// Whether a FUSE mount is there, whose connection is dead now.
+absl::StatusOr<bool> FindAndAbort(const std::string& path) {
+  ASSIGN_OR_RETURN(const auto present, FindMount(path));
+  if (!present) return false;
+  if (!absl::StartsWith(present->type, "fuse") || absl::StartsWith(present->type, "fuseblk")) {
+    return Refuse(Cause::kForbidden, absl::StrCat(path, " is no FUSE mount but ", present->type, "; left alone"));
+  }
+  RETURN_IF_ERROR(AbortFuseConnection(present->device));
+  return true;
+}
+
 }  // namespace
 
 absl::Status EnsureFuseControl() {
@@ -39,14 +50,11 @@ absl::Status AbortFuseConnection(dev_t device) {
   return absl::OkStatus();
 }
 
+absl::Status AbortFuseMount(const std::string& path) { return FindAndAbort(path).status(); }
+
 absl::Status DetachFuseMount(const std::string& path) {
-  ASSIGN_OR_RETURN(const auto present, FindMount(path));
-  if (!present) return absl::OkStatus();
-  if (!absl::StartsWith(present->type, "fuse") || absl::StartsWith(present->type, "fuseblk")) {
-    return Refuse(Cause::kForbidden, absl::StrCat(path, " is no FUSE mount but ", present->type, "; left alone"));
-  }
-  RETURN_IF_ERROR(AbortFuseConnection(present->device));
-  if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {
+  ASSIGN_OR_RETURN(const bool present, FindAndAbort(path));
+  if (present && umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot detach the FUSE mount at ", path));
   }
   return absl::OkStatus();

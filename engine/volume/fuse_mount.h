@@ -17,6 +17,9 @@ absl::Status EnsureFuseControl();
 // Idempotent: no connection is a success. Never blocks on the daemon.
 absl::Status AbortFuseConnection(dev_t device);
 
+// The same for the FUSE mount at `path`; no mount there is a success.
+absl::Status AbortFuseMount(const std::string& path);
+
 // Aborts the connection of the FUSE mount at `path` and detaches the mount lazily. Idempotent, never blocks on the
 // daemon. The path itself (the regular file or directory below) stays.
 absl::Status DetachFuseMount(const std::string& path);

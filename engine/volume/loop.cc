@@ -148,7 +148,9 @@ absl::StatusOr<std::optional<LoopDevice>> FindLoop(const std::string& backing_fi
     absl::string_view name = entry->d_name;
     int number = 0;
     if (!absl::ConsumePrefix(&name, "loop") || !absl::SimpleAtoi(name, &number)) continue;
-    const auto loop = Describe(number);
+    const auto file = ReadAttribute(number, "loop/backing_file");  // most are another's: that is all we ask of them
+    if (file.ok() && *file != backing_file) continue;
+    const auto loop = file.ok() ? Describe(number) : file.status();
     if (loop.ok() && loop->backing_file == backing_file) return std::optional(*loop);
     // ENOENT: not attached. ENXIO, EINVAL, ENODEV: going away this very moment.
     if (!loop.ok() && ErrnoOf(loop.status()) == 0) return loop.status();

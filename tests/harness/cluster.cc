@@ -1,6 +1,7 @@
 #include "tests/harness/cluster.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -32,16 +33,18 @@ std::vector<std::string> Lines(const std::string& text) { return absl::StrSplit(
 }  // namespace
 
 TestCluster::TestCluster(ClusterOptions options)
-    : options_(std::move(options)), outer_owner_(std::getenv("FLOCKER_OWNER")) {
+    : options_(std::move(options)),
+      pool_(options_.pool.empty() ? scratch_ / "pool" : options_.pool),
+      outer_owner_(std::getenv("FLOCKER_OWNER")) {
   setenv("FLOCKER_OWNER", dir().c_str(), 1);
   std::filesystem::permissions(dir(), std::filesystem::perms(0755));  // tests are other users, too
-  const std::string pool = scratch_ / "pool";
-  std::filesystem::create_directory(pool);
+  if (options_.pool.empty()) std::filesystem::create_directory(pool_);
   if (options_.pool_bytes != 0 &&
-      mount("tmpfs", pool.c_str(), "tmpfs", 0, absl::StrCat("size=", options_.pool_bytes).c_str()) != 0) {
+      mount("tmpfs", pool_.c_str(), "tmpfs", 0, absl::StrCat("size=", options_.pool_bytes).c_str()) != 0) {
     ADD_FAILURE() << ErrnoStatus(errno, "cannot mount the pool");
   }
-  array_ = std::make_unique<Tgtd>();
+  if (!options_.apart.empty()) side_network_ = std::make_unique<SideNetwork>();
+  array_ = std::make_unique<Tgtd>(side_network_ != nullptr ? side_network_->host_address() : "127.0.0.1");
   const std::string listen = absl::StrCat("unix:", scratch_ / "control.sock");
   std::vector<std::string> argv = {Binary("flocker-control"),
                                    "--data",
@@ -49,19 +52,25 @@ TestCluster::TestCluster(ClusterOptions options)
                                    "--listen",
                                    listen,
                                    "--pool",
-                                   pool,
+                                   pool_,
                                    "--tgt-control-number",
                                    absl::StrCat(array_->control_number()),
                                    "--portal",
                                    array_->portal()};
   argv.insert(argv.end(), options_.control_flags.begin(), options_.control_flags.end());
+  std::string far_listen;
+  if (side_network_ != nullptr) {
+    far_listen = absl::StrCat(side_network_->host_address(), ":", FreePort());
+    argv.insert(argv.end(), {"--listen", far_listen});
+  }
   control_ = std::make_unique<Daemon>(argv, scratch_ / "control.log");
   for (const std::string& node : options_.nodes) {
     std::filesystem::create_directory(tree(node));
-    agents_[node] =
-        std::make_unique<Daemon>(std::vector<std::string>{Binary("flocker-agent"), "--name", node, "--root",
-                                                          scratch_ / node, "--control", listen, "--tree", tree(node)},
-                                 scratch_ / (node + ".log"));
+    const bool apart = node == options_.apart;
+    std::vector<std::string> agent = apart ? side_network_->prefix() : std::vector<std::string>();
+    agent.insert(agent.end(), {Binary("flocker-agent"), "--name", node, "--root", scratch_ / node, "--control",
+                               apart ? far_listen : listen, "--tree", tree(node)});
+    agents_[node] = std::make_unique<Daemon>(agent, scratch_ / (node + ".log"));
   }
 }
 
@@ -175,6 +184,30 @@ std::vector<std::string> TestCluster::Belongings() const {
   return listed.ok() ? Lines(listed->output) : std::vector<std::string>{std::string(listed.status().message())};
 }
 
+std::vector<pid_t> TestCluster::Processes(const std::string& node) const {
+  std::vector<pid_t> pids = {agents_.at(node)->pid()};
+  for (const std::string& line : Belongings()) {
+    const std::vector<std::string> words = absl::StrSplit(line, ' ');
+    pid_t pid = -1;
+    if (absl::StrContains(line, absl::StrCat(" --node ", node, " ")) && absl::SimpleAtoi(words[1], &pid)) {
+      pids.push_back(pid);
+    }
+  }
+  return pids;
+}
+
+void TestCluster::SignalNode(const std::string& node, int signal) {
+  const std::vector<pid_t> pids = Processes(node);
+  for (const pid_t pid : pids) kill(pid, signal);
+  if (signal != SIGKILL) return;
+  agents_.at(node)->Kill();
+  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return Processes(node).size() == 1; }));
+}
+
+std::string TestCluster::BackingFile(const std::string& dataset_id) const {
+  return absl::StrCat(pool_, "/", dataset_id, ".img");
+}
+
 void TestCluster::DestroyAll() {
   if (!control_->running()) return;
   for (const Row& row : List()) {
@@ -191,7 +224,7 @@ void TestCluster::ExpectNothingHeld() {
     for (const std::string& line : Belongings()) {
       const bool part = absl::StrContains(line, "tgtd -f") || absl::StrContains(line, "/flocker-control ") ||
                         absl::StrContains(line, "/flocker-agent ") || absl::StrContains(line, "/flocker-fs ") ||
-                        absl::StrContains(line, dir() + "/tree.") || absl::EndsWith(line, dir() + "/pool");
+                        absl::StrContains(line, dir() + "/tree.") || absl::EndsWith(line, " " + pool_);
       if (!part) lines.push_back(line);
     }
     return lines;

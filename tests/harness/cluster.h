@@ -18,9 +18,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "engine/base/subprocess.h"
 #include "tests/harness/daemon.h"
 #include "tests/harness/scratch.h"
+#include "tests/harness/side_network.h"
 #include "tests/harness/tgtd.h"
 
 namespace flocker::testing {
@@ -28,6 +30,8 @@ namespace flocker::testing {
 struct ClusterOptions {
   std::vector<std::string> nodes = {"alpha", "beta"};
   uint64_t pool_bytes = 0;  // 0: a directory; else a tmpfs of that size
+  std::string pool;         // a directory that exists, instead of one in <dir>
+  std::string apart;        // a node that reaches control and the array only over side_network()
   std::vector<std::string> control_flags;
 };
 
@@ -51,6 +55,15 @@ class TestCluster {
   // Start the part and wait until it answers.
   absl::Status StartControl();
   absl::Status StartAgent(const std::string& node);
+
+  // Every process of a node: its agent, its LUN servers, its flocker-fs.
+  std::vector<pid_t> Processes(const std::string& node) const;
+  // To all of them, the agent first. SIGKILL: and waits until they are gone.
+  void SignalNode(const std::string& node, int signal);
+  SideNetwork& side_network() { return *side_network_; }
+  // The LUN's bytes as the array keeps them.
+  std::string BackingFile(const std::string& dataset_id) const;
+  bool Happened(const std::string& event_text) { return absl::StrContains(Ctl({"events"}).output, event_text); }
 
   std::string dir() const { return scratch_.path(); }
   std::string tree(const std::string& node) const { return scratch_ / ("tree." + node); }
@@ -87,7 +100,9 @@ class TestCluster {
 
   const ClusterOptions options_;
   const ScratchDir scratch_;
+  const std::string pool_;
   const std::string outer_owner_;  // FLOCKER_OWNER before and after this cluster
+  std::unique_ptr<SideNetwork> side_network_;
   std::unique_ptr<Tgtd> array_;
   std::unique_ptr<Daemon> control_;
   std::map<std::string, std::unique_ptr<Daemon>> agents_;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -30,7 +31,7 @@ int FreePort() {
   return ntohs(address.sin_port);
 }
 
-Tgtd::Tgtd() {
+Tgtd::Tgtd(std::string address) : address_(std::move(address)) {
   // The control number is a 16-bit name of a socket (tgt's usr/mgmt.c); the process id keeps tests beside each other
   // apart, and a taken one is noticed because our own child dies.
   control_number_ = 1000 + getpid() % 30000;
@@ -42,7 +43,7 @@ void Tgtd::Start() {
   for (int attempt = 0; attempt < 20; ++attempt) {
     ChildOptions options;
     options.argv = {"tgtd", "-f", "-C",      absl::StrCat(control_number_),
-                    "-t",   "2",  "--iscsi", absl::StrCat("portal=127.0.0.1:", port_)};
+                    "-t",   "2",  "--iscsi", absl::StrCat("portal=", portal())};
     auto child = SpawnChild(options);
     if (!child.ok()) {
       std::fprintf(stderr, "tgtd: %s\n", std::string(child.status().message()).c_str());
@@ -71,7 +72,7 @@ Tgtd::~Tgtd() {
     unlink(absl::StrCat("/var/run/tgtd/socket.", control_number_, suffix).c_str());
 }
 
-std::string Tgtd::portal() const { return absl::StrCat("127.0.0.1:", port_); }
+std::string Tgtd::portal() const { return absl::StrCat(address_, ":", port_); }
 
 absl::StatusOr<std::string> Tgtd::Admin(const std::vector<std::string>& args) const {
   std::vector<std::string> argv = {"tgtadm", "-C", absl::StrCat(control_number_)};

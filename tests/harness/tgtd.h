@@ -1,4 +1,5 @@
-// A tgtd of the test's own: a free loopback port, a free control number, gone with everything in it when the test ends.
+// A tgtd of the test's own: a free port (on loopback, or on an address of this host's), a free control number, gone
+// with everything in it when the test ends.
 #pragma once
 
 #include <sys/types.h>
@@ -14,12 +15,12 @@ namespace flocker::testing {
 class Tgtd {
  public:
   // Starts it and waits until tgtadm answers. Aborts the test process with a message when it cannot.
-  Tgtd();
+  explicit Tgtd(std::string address = "127.0.0.1");
   ~Tgtd();
   Tgtd(const Tgtd&) = delete;
   Tgtd& operator=(const Tgtd&) = delete;
 
-  std::string portal() const;  // 127.0.0.1:<port>
+  std::string portal() const;  // <address>:<port>
   int control_number() const { return control_number_; }
   pid_t pid() const { return child_.pid; }
 
@@ -31,6 +32,7 @@ class Tgtd {
   absl::StatusOr<std::string> Admin(const std::vector<std::string>& args) const;
 
  private:
+  const std::string address_;
   int control_number_ = 0;
   int port_ = 0;
   Child child_;

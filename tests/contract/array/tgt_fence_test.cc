@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/file.h"
 #include "tests/contract/array/array_world.h"
-#include "tests/contract/array/frozen_pool.h"
+#include "tests/harness/frozen_pool.h"
 
 namespace flocker::testing {
 namespace {
