@@ -130,6 +130,7 @@ void Holding::OnControlReachable(bool reachable) {
 void Holding::Repeat() {
   const MutexLock lock(mutex_);
   if (lun_ == nullptr) return;
+  lun_->UpgradeIfOutdated();
   if (const auto lost = lun_->lost_epoch(); lost && *lost == attachment_.epoch) {
     Report(rpc::Report::SESSION_LOST, "its session is gone");
   }
@@ -137,14 +138,16 @@ void Holding::Repeat() {
 
 void Holding::OnTick() {
   std::shared_ptr<LunServer> server;
+  bool retry = false;
   {
     const MutexLock lock(mutex_);
-    if (!writes_paused_) return;
-    writes_paused_ = write_failed_again_;
-    write_failed_again_ = false;
     server = lun_;
+    if (server == nullptr) return;
+    retry = std::exchange(writes_paused_, writes_paused_ && write_failed_again_);
+    write_failed_again_ = false;
   }
-  if (server != nullptr) server->RetryWrites();
+  server->OnTick();
+  if (retry) server->RetryWrites();
 }
 
 void Holding::OnLunNotice(const std::string& kind, const std::string& message) {
@@ -161,7 +164,7 @@ void Holding::OnLunNotice(const std::string& kind, const std::string& message) {
 }
 
 void Holding::OnLunDied() {
-  spdlog::error("{}: flocker-lun died; its attachment is given up", id_.str());
+  spdlog::error("{}: flocker-lun died and has no successor; its attachment is given up", id_.str());
   // The agent still holds the session's descriptor, so requests would wait for ever: they fail instead.
   if (const absl::Status status = DetachFuseMount(FilePath()); !status.ok()) {
     spdlog::error("{}: {}", id_.str(), std::string(status.message()));

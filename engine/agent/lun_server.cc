@@ -2,11 +2,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <chrono>
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,12 +15,23 @@
 #include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "engine/base/subprocess.h"
+#include "engine/volume/fuse_mount.h"
+#include "engine/volume/mountinfo.h"
 
 namespace flocker {
 namespace {
 
+using SteadyClock = std::chrono::steady_clock;
+
 constexpr absl::Duration kStartTimeout = absl::Seconds(10);
-constexpr absl::Duration kConnectPause = absl::Milliseconds(2);
+constexpr absl::Duration kRepeatPause = absl::Milliseconds(2);
+// A process that lived so short a time is followed at the next tick, lest one that cannot live is started in a storm.
+constexpr auto kShortLife = std::chrono::milliseconds(100);
+constexpr auto kGiveUp = std::chrono::seconds(90);
+// What a child of ours finds its descriptors by.
+constexpr int kAgentFd = 3;
+constexpr int kFuseFd = 4;
+constexpr int kArenaFd = 5;
 
 template <class... Fs>
 struct Overloaded : Fs... {
@@ -28,8 +40,8 @@ struct Overloaded : Fs... {
 template <class... Fs>
 Overloaded(Fs...) -> Overloaded<Fs...>;
 
-std::chrono::steady_clock::time_point SteadyDeadline(absl::Duration timeout) {
-  return std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(timeout);
+SteadyClock::time_point SteadyDeadline(absl::Duration timeout) {
+  return SteadyClock::now() + absl::ToChronoMilliseconds(timeout);
 }
 
 }  // namespace
@@ -38,36 +50,27 @@ LunServer::LunServer(LunPaths paths, Watcher& watcher, Events events)
     : paths_(std::move(paths)), watcher_(watcher), events_(std::move(events)) {}
 
 LunServer::~LunServer() {
+  std::shared_ptr<const Process> process;
   int socket = -1;
   {
     const MutexLock lock(mutex_);
+    stopping_ = true;  // no successor from here on
+    process = process_;
     if (client_) socket = client_->fd();
   }
   if (socket >= 0) watcher_.Remove(socket);
-  if (pidfd_) watcher_.Remove(pidfd_.get());
+  if (process != nullptr) watcher_.Remove(process->pidfd.get());
 }
 
 absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Start(const LunPaths& paths, Watcher& watcher, Events events) {
   std::unique_ptr<LunServer> server(new LunServer(paths, watcher, std::move(events)));
   const unique_fd file(open(paths.file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) return ErrnoStatus(errno, absl::StrCat("cannot create ", paths.file));
-  ChildOptions options;
-  options.argv = {paths.binary,
-                  "--node",
-                  paths.node,
-                  "--dataset",
-                  paths.dataset.str(),
-                  "--mount-epoch",
-                  absl::StrCat(paths.mount_epoch),
-                  "--mountpoint",
-                  paths.file,
-                  "--socket",
-                  paths.socket};
-  options.new_session = true;
-  ASSIGN_OR_RETURN(Child child, SpawnChild(options));
-  server->pid_ = child.pid;
-  server->pidfd_ = std::move(child.pidfd);
-  if (const absl::Status status = server->Connect(kStartTimeout); !status.ok()) {
+  {
+    const MutexLock lock(server->mutex_);
+    RETURN_IF_ERROR(server->Spawn());
+  }
+  if (const absl::Status status = server->WaitHello(); !status.ok()) {
     server->Kill();
     return Annotate(status, absl::StrCat("flocker-lun of ", paths.dataset.str(), " does not answer"));
   }
@@ -76,61 +79,155 @@ absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Start(const LunPaths& path
 
 absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Find(const LunPaths& paths, Watcher& watcher, Events events) {
   std::unique_ptr<LunServer> server(new LunServer(paths, watcher, std::move(events)));
-  RETURN_IF_ERROR(server->Connect(absl::ZeroDuration()));
+  RETURN_IF_ERROR(server->Connect());
   return server;
 }
 
-// Until somebody listens there, the process is gone, or the time is over. `timeout` zero: one try.
-absl::Status LunServer::Connect(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
-  while (true) {
-    auto client = lun::LunClient::Connect(paths_.socket);
-    if (client.ok()) {
-      auto hello = client->Receive(absl::Now() + kStartTimeout);
-      if (!hello.ok()) return hello.status();
-      const auto* status = std::get_if<lun::Hello>(&hello->report);
-      if (status == nullptr || status->dataset.view() != paths_.dataset.str() ||
-          status->mount_epoch != paths_.mount_epoch) {
-        return absl::FailedPreconditionError(absl::StrCat("another LUN's server listens on ", paths_.socket));
-      }
-      if (!pidfd_) {
-        pid_ = status->pid;
-        ASSIGN_OR_RETURN(pidfd_, OpenPidfd(status->pid));
-      }
-      const MutexLock lock(mutex_);
-      fuse_ = std::move(hello->fuse);
-      arena_ = std::move(hello->arena);
-      block_size_ = status->block_size;
-      file_ready_ = status->mounted != 0;
-      accepts_login_ = status->state == lun::State::kAwaitingLogin || status->state == lun::State::kBroken;
-      session_epoch_ = status->state == lun::State::kServing ? status->epoch : 0;
-      if (status->state == lun::State::kBroken) lost_epoch_ = status->epoch;
-      client_ = *std::move(client);
-      break;
-    }
-    if (absl::Now() >= deadline || (pidfd_ && WaitEnd(pidfd_, absl::ZeroDuration()))) return client.status();
-    if (WaitEnd(pidfd_, kConnectPause)) return absl::UnavailableError("it ended at once; see its log");
+absl::Status LunServer::Connect() {
+  ASSIGN_OR_RETURN(lun::LunClient client, lun::LunClient::Connect(paths_.socket));
+  auto received = client.Receive(absl::Now() + kStartTimeout);
+  if (!received.ok()) return received.status();
+  const auto* hello = std::get_if<lun::Hello>(&received->report);
+  if (hello == nullptr || hello->dataset.view() != paths_.dataset.str() || hello->mount_epoch != paths_.mount_epoch) {
+    return absl::FailedPreconditionError(absl::StrCat("another LUN's server listens on ", paths_.socket));
   }
-  int socket = -1;
+  ASSIGN_OR_RETURN(unique_fd pidfd, OpenPidfd(hello->pid));
+  const MutexLock lock(mutex_);
+  process_ = std::make_shared<Process>(Process{hello->pid, std::move(pidfd), SteadyClock::now()});
+  client_ = std::move(client);
+  fuse_ = std::move(received->fuse);
+  arena_ = std::move(received->arena);
+  HandleHello(*hello);
+  Watch();
+  return absl::OkStatus();
+}
+
+absl::Status LunServer::Spawn() {
+  std::array<int, 2> ends{};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0) {
+    return ErrnoStatus(errno, "cannot make a socket pair for flocker-lun");
+  }
+  unique_fd ours(ends[0]);
+  const unique_fd theirs(ends[1]);
+  ChildOptions options;
+  options.argv = {paths_.binary,
+                  "--node",
+                  paths_.node,
+                  "--dataset",
+                  paths_.dataset.str(),
+                  "--mount-epoch",
+                  absl::StrCat(paths_.mount_epoch),
+                  "--mountpoint",
+                  paths_.file,
+                  "--socket",
+                  paths_.socket,
+                  "--agent-fd",
+                  absl::StrCat(kAgentFd)};
+  options.keep = {{theirs.get(), kAgentFd}};
+  if (file_ready_) {
+    options.argv.insert(options.argv.end(), {"--fuse-fd", absl::StrCat(kFuseFd), "--arena-fd", absl::StrCat(kArenaFd)});
+    options.keep.insert(options.keep.end(), {{fuse_.get(), kFuseFd}, {arena_.get(), kArenaFd}});
+  }
+  options.new_session = true;
+  ASSIGN_OR_RETURN(Child child, SpawnChild(options));
+  process_ = std::make_shared<Process>(Process{child.pid, std::move(child.pidfd), SteadyClock::now()});
+  client_ = lun::LunClient::Take(std::move(ours));
+  hello_ = false;
+  Watch();
+  return absl::OkStatus();
+}
+
+void LunServer::Watch() {
+  watcher_.Add(client_->fd(), [this] { OnReadable(); });
+  watcher_.Add(process_->pidfd.get(), [this] { OnEnded(); });
+}
+
+absl::Status LunServer::WaitHello() {
+  const auto deadline = SteadyDeadline(kStartTimeout);
+  MutexLock lock(mutex_);
+  while (!hello_) {
+    if (!alive_) return absl::UnavailableError("it ended at once; see its log");
+    if (!changed_.WaitUntil(lock, deadline)) return absl::DeadlineExceededError("it says nothing");
+  }
+  return absl::OkStatus();
+}
+
+bool LunServer::CanTakeOver() const {
+  if (stopping_ || fenced_ || !file_ready_ || !fuse_ || !arena_) return false;
+  const auto mount = FindMount(paths_.file);
+  return mount.ok() && mount->has_value();
+}
+
+// On the watcher's thread. The pidfd tells after the kernel has closed the last of the process's descriptors, so
+// nothing of it can reach the kernel's file, or the array, that has not been sent already.
+void LunServer::OnEnded() {
+  OnReadable();  // its last words
+  std::function<void()> tell;
   {
     const MutexLock lock(mutex_);
-    socket = client_->fd();
-  }
-  watcher_.Add(socket, [this] { OnReadable(); });
-  watcher_.Add(pidfd_.get(), [this] {
-    watcher_.Remove(pidfd_.get());
-    WaitEnd(pidfd_, absl::ZeroDuration());
-    bool expected = false;
-    {
-      const MutexLock lock(mutex_);
-      expected = stopped_;
-      alive_ = false;
-      session_epoch_ = 0;
-      changed_.NotifyAll();
+    watcher_.Remove(process_->pidfd.get());
+    WaitEnd(process_->pidfd, absl::ZeroDuration());
+    if (client_) {
+      watcher_.Remove(client_->fd());
+      client_.reset();
     }
-    if (!expected) events_.died();
-  });
-  return absl::OkStatus();
+    const auto now = SteadyClock::now();
+    session_epoch_ = 0;
+    accepts_login_ = false;
+    if (!down_since_) down_since_ = now;
+    if (CanTakeOver()) {
+      successor_due_ = true;
+      if (hello_ && now - process_->started >= kShortLife) TrySuccessor();
+      tell = [this, pid = process_->pid] {
+        events_.notice("lun-server-ended", absl::StrCat("flocker-lun ", pid, " ended; a successor takes over"));
+      };
+    } else {
+      alive_ = false;
+      if (fenced_) {
+        tell = [this] { CutOff(); };  // perhaps it died before it could fail what waits
+      } else if (!stopping_ && fuse_) {
+        tell = events_.died;  // before its hello it is Start that fails
+      }
+    }
+    changed_.NotifyAll();
+  }
+  if (tell) tell();
+}
+
+void LunServer::TrySuccessor() {
+  const absl::Status spawned = Spawn();
+  successor_due_ = !spawned.ok();
+  if (!spawned.ok()) {
+    spdlog::error("{}: no successor for its flocker-lun: {}", paths_.dataset.str(), std::string(spawned.message()));
+  }
+}
+
+void LunServer::OnTick() {
+  {
+    const MutexLock lock(mutex_);
+    if (!successor_due_) return;
+    if (CanTakeOver() && SteadyClock::now() - *down_since_ < kGiveUp) return TrySuccessor();
+    successor_due_ = alive_ = false;
+    changed_.NotifyAll();
+  }
+  events_.died();
+}
+
+void LunServer::UpgradeIfOutdated() {
+  {
+    const MutexLock lock(mutex_);
+    struct stat runs {};
+    struct stat installed {};
+    if (session_epoch_ == 0 || stat(absl::StrCat("/proc/", process_->pid, "/exe").c_str(), &runs) != 0 ||
+        stat(paths_.binary.c_str(), &installed) != 0) {
+      return;
+    }
+    // A running binary cannot be overwritten (ETXTBSY), only replaced: another file has another inode.
+    if (runs.st_dev == installed.st_dev && runs.st_ino == installed.st_ino) return;
+    spdlog::info("flocker-lun {} of {} runs another file than {}: it is to hand over", process_->pid,
+                 paths_.dataset.str(), paths_.binary);
+  }
+  Send(lun::NewMessage<lun::HandOver>());
 }
 
 void LunServer::OnReadable() {
@@ -147,9 +244,22 @@ void LunServer::OnReadable() {
         client_.reset();
         return;
       }
+      if (received->fuse) fuse_ = std::move(received->fuse);
+      if (received->arena) arena_ = std::move(received->arena);
     }
     Handle(received->report);
   }
+}
+
+void LunServer::HandleHello(const lun::Hello& hello) {
+  hello_ = true;
+  down_since_.reset();
+  block_size_ = hello.block_size;
+  file_ready_ = hello.mounted != 0;
+  accepts_login_ = hello.state == lun::State::kAwaitingLogin || hello.state == lun::State::kBroken;
+  session_epoch_ = hello.state == lun::State::kServing ? hello.epoch : 0;
+  if (hello.state == lun::State::kBroken) lost_epoch_ = hello.epoch;
+  if (!control_reachable_) client_->Send(lun::NewMessage<lun::ControlAway>()).IgnoreError();  // its end is noticed
 }
 
 void LunServer::Handle(const lun::Report& report) {
@@ -158,6 +268,7 @@ void LunServer::Handle(const lun::Report& report) {
     const MutexLock lock(mutex_);
     std::visit(
         Overloaded{
+            [&](const lun::Hello& hello) REQUIRES(mutex_) { HandleHello(hello); },
             [&](const lun::Ready& ready) REQUIRES(mutex_) {
               block_size_ = ready.block_size;
               session_epoch_ = ready.epoch;
@@ -197,7 +308,7 @@ void LunServer::Handle(const lun::Report& report) {
                                                           " ms: ", timed_out.failed, " requests failed with EIO"));
               };
             },
-            [&](const lun::Stopped&) REQUIRES(mutex_) { stopped_ = true; },
+            [&](const lun::Stopped&) REQUIRES(mutex_) { stopping_ = true; },
             [&](const lun::Failed& failed) REQUIRES(mutex_) {
               refusal_ = failed.error != 0 ? ErrnoStatus(failed.error, failed.what.view())
                                            : absl::InternalError(std::string(failed.what.view()));
@@ -265,15 +376,22 @@ absl::Status LunServer::Stop(absl::Duration timeout) {
   while (true) {
     {
       const MutexLock lock(mutex_);
+      stopping_ = true;
       refusal_ = absl::OkStatus();
+      if (std::exchange(successor_due_, false)) alive_ = false;
     }
     Send(lun::NewMessage<lun::Stop>());
     const absl::Status status = WaitStopped(deadline);
     if (status.ok()) break;
     // The kernel tells the server of the loop device's last close a moment after we know of it.
-    if (ErrnoOf(status) != EBUSY || absl::Now() >= deadline) return status;
-    WaitEnd(pidfd_, kConnectPause);
+    if (ErrnoOf(status) != EBUSY || absl::Now() >= deadline) {
+      const MutexLock lock(mutex_);
+      stopping_ = false;
+      return status;
+    }
+    absl::SleepFor(kRepeatPause);
   }
+  RETURN_IF_ERROR(DetachFuseMount(paths_.file));  // of one that died before it could unmount
   for (const std::string& path : {paths_.socket, paths_.file}) unlink(path.c_str());
   return absl::OkStatus();
 }
@@ -288,26 +406,44 @@ absl::Status LunServer::WaitStopped(absl::Time deadline) {
 }
 
 void LunServer::Fence() {
+  bool nobody = false;
   {
     const MutexLock lock(mutex_);
-    stopped_ = true;
+    fenced_ = true;
+    nobody = std::exchange(successor_due_, false);
+    if (nobody) alive_ = false;
+    changed_.NotifyAll();
   }
+  if (nobody) return CutOff();
   Send(lun::NewMessage<lun::Fence>());
 }
 
+void LunServer::CutOff() {
+  if (const absl::Status status = DetachFuseMount(paths_.file); !status.ok()) {
+    spdlog::error("{}: {}", paths_.dataset.str(), std::string(status.message()));
+  }
+}
+
 void LunServer::Kill() {
+  std::shared_ptr<const Process> process;
   {
     const MutexLock lock(mutex_);
-    stopped_ = true;
+    stopping_ = true;
+    successor_due_ = false;
+    process = process_;
   }
-  syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
-  if (!WaitEnd(pidfd_, kStartTimeout)) {
-    spdlog::error("flocker-lun {} of {} does not die", pid_, paths_.dataset.str());
+  syscall(SYS_pidfd_send_signal, process->pidfd.get(), SIGKILL, nullptr, 0);
+  if (!WaitEnd(process->pidfd, kStartTimeout)) {
+    spdlog::error("flocker-lun {} of {} does not die", process->pid, paths_.dataset.str());
   }
   for (const std::string& path : {paths_.socket, paths_.file}) unlink(path.c_str());
 }
 
 void LunServer::SetControlReachable(bool reachable) {
+  {
+    const MutexLock lock(mutex_);
+    control_reachable_ = reachable;
+  }
   if (reachable) {
     Send(lun::NewMessage<lun::ControlBack>());
   } else {

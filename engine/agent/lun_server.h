@@ -1,7 +1,14 @@
-// One flocker-lun process as the agent sees it: started or found again, spoken to over its socket, watched through its
-// pidfd. The agent keeps the descriptors of the FUSE session and of the arena, so that a successor can take over.
+// A LUN's server as the agent sees it: a flocker-lun process, started or found again, spoken to over its socket,
+// watched through its pidfd; and when that dies or hands over, its successor. The agent keeps the descriptors of the
+// FUSE session and of the arena, so what users see is a pause (engine/lun/TAKEOVER.md).
+//
+//     running --process ended--> a successor is started --its hello--> running, session lost, as after any break
+//                    |                    |
+//                    |                    +-- ended without a hello: again once a second, given up after kGiveUp
+//                    +-- it was told to stop, was fenced, or has nothing to take over: over
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -35,10 +42,10 @@ class LunServer {
     std::function<void(uint64_t epoch, const std::string& reason)> session_lost;
     std::function<void(uint64_t epoch)> resumed;  // also after the first login
     std::function<void(const std::string& kind, const std::string& message)> notice;
-    std::function<void()> died;
+    std::function<void()> died;  // without a successor
   };
 
-  // Starts a process and connects to it; blocks at most some seconds.
+  // Starts a process; blocks until it says hello, at most some seconds.
   static absl::StatusOr<std::unique_ptr<LunServer>> Start(const LunPaths& paths, Watcher& watcher, Events events);
   // Connects to one that an earlier agent started. NotFound when there is none.
   static absl::StatusOr<std::unique_ptr<LunServer>> Find(const LunPaths& paths, Watcher& watcher, Events events);
@@ -51,9 +58,11 @@ class LunServer {
   void Login(const AttachOrder& order);
   // Waits until the file is there; an error when the login failed (session_lost was called) or the time is over.
   absl::Status WaitReady(uint64_t epoch, absl::Duration timeout);
-  // Asks it to unmount the file, log out and end, and waits for that. kBusy when the file is in use.
+  // Asks it to unmount the file, log out and end, and waits for that. kBusy when the file is in use. One that dies on
+  // the way gets no successor: whatever the file was for is over.
   absl::Status Stop(absl::Duration timeout);
-  // Every I/O fails from now on; never waits. Its end is nothing to tell any more.
+  // Every I/O fails from now on, also when the process is dead and its successor not there yet; never waits.
+  // Its end is nothing to tell any more.
   void Fence();
   // SIGKILL, and waits for the end.
   void Kill();
@@ -61,6 +70,11 @@ class LunServer {
   void SetControlReachable(bool reachable);
   // Writes that wait because the pool may be full: try again.
   void RetryWrites();
+  // When the process runs another file than paths.binary is now: it finishes what is under way and leaves the rest to a
+  // successor. To be called when control can be reached, for the successor needs a renewal.
+  void UpgradeIfOutdated();
+  // Once a second: a successor that could not be started is tried again.
+  void OnTick();
 
   bool file_ready() const;  // it was logged in once: the LUN's bytes are at paths.file
   uint32_t block_size() const;
@@ -70,11 +84,21 @@ class LunServer {
 
  private:
   LunServer(LunPaths paths, Watcher& watcher, Events events);
-  absl::Status Connect(absl::Duration timeout);
+  absl::Status Connect();
+  // Starts flocker-lun, with the descriptors to take over if there are any, and watches it.
+  absl::Status Spawn() REQUIRES(mutex_);
+  void Watch() REQUIRES(mutex_);
+  absl::Status WaitHello() EXCLUDES(mutex_);
+  void OnEnded();
+  bool CanTakeOver() const REQUIRES(mutex_);
+  void TrySuccessor() REQUIRES(mutex_);
+  // Whatever waits for the file, or will, fails: there is no process to do it.
+  void CutOff();
   // OK when the process has ended; else what it answered to kStop.
   absl::Status WaitStopped(absl::Time deadline);
   void OnReadable();
-  void Handle(const lun::Report& report);
+  void Handle(const lun::Report& report) EXCLUDES(mutex_);
+  void HandleHello(const lun::Hello& hello) REQUIRES(mutex_);
   void SendLogin() REQUIRES(mutex_);
   template <class M>
   void Send(const M& message) EXCLUDES(mutex_);
@@ -82,18 +106,27 @@ class LunServer {
   const LunPaths paths_;
   Watcher& watcher_;
   const Events events_;
-  unique_fd pidfd_;  // constant after Start or Find
-  int pid_ = 0;
   mutable Mutex mutex_;
   CondVar changed_;
+  struct Process {
+    pid_t pid = 0;
+    unique_fd pidfd;
+    std::chrono::steady_clock::time_point started;
+  };
+  std::shared_ptr<const Process> process_ GUARDED_BY(mutex_);
   std::optional<lun::LunClient> client_ GUARDED_BY(mutex_);
   unique_fd fuse_ GUARDED_BY(mutex_);
   unique_fd arena_ GUARDED_BY(mutex_);
-  std::optional<AttachOrder> pending_ GUARDED_BY(mutex_);  // not handed over yet
+  std::optional<AttachOrder> pending_ GUARDED_BY(mutex_);  // the latest grant
   bool accepts_login_ GUARDED_BY(mutex_) = false;
   bool file_ready_ GUARDED_BY(mutex_) = false;
-  bool stopped_ GUARDED_BY(mutex_) = false;
-  bool alive_ GUARDED_BY(mutex_) = true;
+  bool hello_ GUARDED_BY(mutex_) = false;  // of the present process
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  bool fenced_ GUARDED_BY(mutex_) = false;
+  bool alive_ GUARDED_BY(mutex_) = true;           // there is a process, or will be one
+  bool successor_due_ GUARDED_BY(mutex_) = false;  // there is none, and it is to be started
+  std::optional<std::chrono::steady_clock::time_point> down_since_ GUARDED_BY(mutex_);  // no hello since then
+  bool control_reachable_ GUARDED_BY(mutex_) = true;
   uint64_t session_epoch_ GUARDED_BY(mutex_) = 0;
   std::optional<uint64_t> lost_epoch_ GUARDED_BY(mutex_);
   uint32_t block_size_ GUARDED_BY(mutex_) = 0;

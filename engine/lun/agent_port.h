@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,6 +22,8 @@ class AgentPort {
   // Removes the socket from the directory.
   ~AgentPort();
 
+  // Makes a connection that this process inherited the agent's.
+  void Take(unique_fd agent) { agent_ = std::move(agent); }
   // Takes the connection that waits; it replaces the one before. False when there is none after all.
   bool Accept();
   // The next command, nullopt when there is none now. An error: the connection is closed, for `the reason`.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -35,16 +36,100 @@ absl::StatusOr<Arena> Arena::Create(size_t data_size, uint32_t slot_count) {
       fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot size the arena to ", size, " bytes"));
   }
-  void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd.get(), 0);
-  if (base == MAP_FAILED) return ErrnoStatus(errno, absl::StrCat("cannot map the arena of ", size, " bytes"));
-  auto* header = static_cast<ArenaHeader*>(base);
+  ASSIGN_OR_RETURN(std::byte * base, Map(fd, size));
+  auto* header = reinterpret_cast<ArenaHeader*>(base);
   header->version = kArenaVersion;
   header->slot_count = slot_count;
   header->slots_offset = sizeof(ArenaHeader);
   header->data_offset = data_offset;
   header->data_size = data_size;
   header->magic = kArenaMagic;
-  return Arena(std::move(fd), static_cast<std::byte*>(base), size);
+  Arena arena(std::move(fd), base, size);
+  for (uint32_t i = slot_count; i > 0; --i) arena.free_.push_back(i - 1);
+  return arena;
+}
+
+absl::StatusOr<Arena> Arena::Adopt(unique_fd fd) {
+  struct stat status {};
+  if (fstat(fd.get(), &status) != 0) return ErrnoStatus(errno, "cannot look at the predecessor's arena");
+  const auto size = static_cast<uint64_t>(status.st_size);
+  if (size < sizeof(ArenaHeader)) return Refuse(Cause::kInvalid, "the predecessor's arena is too small to be one");
+  ASSIGN_OR_RETURN(std::byte * base, Map(fd, size));
+  const auto* header = reinterpret_cast<const ArenaHeader*>(base);
+  const bool whole = header->magic == kArenaMagic && header->version == kArenaVersion && header->slot_count != 0 &&
+                     header->slots_offset == sizeof(ArenaHeader) && header->data_offset < size &&
+                     header->slots_offset + header->slot_count * sizeof(Slot) <= header->data_offset &&
+                     header->data_size == size - header->data_offset && header->init_size <= sizeof header->init &&
+                     header->identity[sizeof header->identity - 1] == '\0';
+  if (!whole) {
+    const uint32_t version = header->version;
+    munmap(base, size);
+    return Refuse(Cause::kInvalid, absl::StrCat("not an arena of version ", kArenaVersion, " (version ", version, ", ",
+                                                size, " bytes)"));
+  }
+  Arena arena(std::move(fd), base, size);
+  RETURN_IF_ERROR(arena.TakeStock());
+  return arena;
+}
+
+absl::StatusOr<std::byte*> Arena::Map(const unique_fd& fd, size_t size) {
+  void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd.get(), 0);
+  if (base == MAP_FAILED) return ErrnoStatus(errno, absl::StrCat("cannot map the arena of ", size, " bytes"));
+  return static_cast<std::byte*>(base);
+}
+
+bool Arena::Inside(const Slot& slot) const {
+  return slot.offset >= header_->data_offset && slot.length <= slot.capacity && slot.capacity <= header_->data_size &&
+         slot.offset - header_->data_offset <= header_->data_size - slot.capacity;
+}
+
+absl::Status Arena::TakeStock() {
+  for (uint32_t i = header_->slot_count; i > 0; --i) {
+    const uint32_t index = i - 1;
+    Slot& slot = slots_[index];
+    // Perhaps it was on its way to being delivered, and already made smaller; nothing can have come behind it yet.
+    if (slot.state == SlotState::kOffered) slot.capacity = kMaxRequest;
+    if (slot.state != SlotState::kFree && !Inside(slot)) {
+      return Refuse(Cause::kInvalid, absl::StrCat("slot ", index, " of the arena lies outside of it"));
+    }
+    if (slot.state == SlotState::kOffered) {
+      offered_ = index;
+      if (Arrived() == 0) {  // nothing was read into it
+        offered_.reset();
+        SetState(index, SlotState::kFree);
+      }
+    }
+    if (slot.state == SlotState::kFree) {
+      free_.push_back(index);
+      continue;
+    }
+    used_.push_back({slot.offset - header_->data_offset, slot.capacity});
+    next_arrival_ = std::max(next_arrival_, slot.arrival + 1);
+  }
+  std::sort(used_.begin(), used_.end(), [](const Extent& a, const Extent& b) { return a.offset < b.offset; });
+  for (size_t i = 1; i < used_.size(); ++i) {
+    if (used_[i].offset < used_[i - 1].offset + used_[i - 1].size) {
+      return Refuse(Cause::kInvalid, "requests in the arena overlap");
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<uint32_t> Arena::Delivered() const {
+  std::vector<uint32_t> delivered;
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].state == SlotState::kDelivered) delivered.push_back(i);
+  }
+  std::sort(delivered.begin(), delivered.end(),
+            [this](uint32_t a, uint32_t b) { return slots_[a].arrival < slots_[b].arrival; });
+  return delivered;
+}
+
+size_t Arena::Arrived() const {
+  if (!offered_) return 0;
+  fuse_in_header header;
+  std::memcpy(&header, base_ + slots_[*offered_].offset, sizeof header);
+  return std::min<size_t>(header.len, kMaxRequest);
 }
 
 Arena::Arena(unique_fd fd, std::byte* base, size_t size)
@@ -55,7 +140,6 @@ Arena::Arena(unique_fd fd, std::byte* base, size_t size)
       slots_(reinterpret_cast<Slot*>(base + header_->slots_offset), header_->slot_count) {
   free_.reserve(slots_.size());
   used_.reserve(slots_.size());
-  for (uint32_t i = header_->slot_count; i > 0; --i) free_.push_back(i - 1);
 }
 
 Arena::Arena(Arena&& other) noexcept
@@ -155,6 +239,19 @@ bool Arena::SaveInit(std::span<const std::byte> request) {
   std::memcpy(header_->init, request.data(), request.size());
   header_->init_size = static_cast<uint32_t>(request.size());
   return true;
+}
+
+bool Arena::SaveLun(std::string_view identity, uint32_t block_size, uint64_t size) {
+  if (identity.size() >= sizeof header_->identity) return false;
+  std::memset(header_->identity, 0, sizeof header_->identity);
+  std::memcpy(header_->identity, identity.data(), identity.size());
+  header_->size = size;
+  header_->block_size = block_size;
+  return true;
+}
+
+void Arena::SaveEpoch(uint64_t epoch) {
+  std::atomic_ref<uint64_t>(header_->epoch).store(epoch, std::memory_order_release);
 }
 
 }  // namespace flocker::lun

@@ -2,7 +2,9 @@
 //
 // One memfd, mapped shared, its descriptor also in the agent's hands, so that it outlives this process:
 //
-//     ArenaHeader   magic, version, where the rest is, and the bytes of the connection's FUSE_INIT
+//     ArenaHeader   magic, version, where the rest is, the bytes of the connection's FUSE_INIT, and what a successor
+//     must
+//                   know of the LUN and its grants
 //     Slot[256]     one for every request that is in flight
 //     data          the requests' bytes; of a READ also the room for its answer, right behind the request
 //
@@ -25,6 +27,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -35,7 +38,7 @@ namespace flocker::lun {
 inline constexpr size_t kMaxTransfer = size_t{1} << 20;      // of one READ or WRITE; FUSE's limit with max_pages 256
 inline constexpr size_t kMaxRequest = kMaxTransfer + 4096;   // with its headers
 inline constexpr uint64_t kArenaMagic = 0x00314e554c4b4c46;  // "FLKLUN1"
-inline constexpr uint32_t kArenaVersion = 1;
+inline constexpr uint32_t kArenaVersion = 2;
 
 struct ArenaHeader {
   uint64_t magic;
@@ -44,11 +47,14 @@ struct ArenaHeader {
   uint64_t slots_offset;  // from the start of the file, as all offsets
   uint64_t data_offset;
   uint64_t data_size;
-  uint32_t init_size;  // 0: FUSE_INIT has not been answered yet
-  uint32_t reserved;
-  std::byte init[208];  // the request, fuse_in_header first
+  uint32_t init_size;   // 0: FUSE_INIT has not been received yet
+  uint32_t block_size;  // of the LUN; 0: its file was never mounted
+  uint64_t size;        // of the LUN, bytes
+  uint64_t epoch;       // of the latest grant: spent, whether or not its login came to anything
+  char identity[264];   // of the LUN, as Geometry's
+  std::byte init[184];  // the request, fuse_in_header first
 };
-static_assert(sizeof(ArenaHeader) == 256);
+static_assert(sizeof(ArenaHeader) == 512);
 
 enum class SlotState : uint32_t { kFree = 0, kOffered = 1, kDelivered = 2 };
 
@@ -67,6 +73,8 @@ class Arena {
  public:
   // A new memfd of `data_size` bytes of data (at least one kMaxRequest) and `slot_count` slots, all touched.
   static absl::StatusOr<Arena> Create(size_t data_size, uint32_t slot_count);
+  // The arena of a predecessor that is provably dead, as it left it. InvalidArgument when it is not one, or not whole.
+  static absl::StatusOr<Arena> Adopt(unique_fd fd);
 
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&&) = delete;
@@ -85,8 +93,18 @@ class Arena {
   std::span<std::byte> answer(uint32_t slot);
   uint64_t arrival(uint32_t slot) const { return slots_[slot].arrival; }
 
+  // What is to be done again after Adopt: the delivered slots, in their order of arrival …
+  std::vector<uint32_t> Delivered() const;
+  // … and after them the offered slot (Offer yields it), when a request of this length had arrived in it; else 0.
+  size_t Arrived() const;
+
   // Keeps the bytes of FUSE_INIT for a successor. False when they are more than a header holds.
   bool SaveInit(std::span<const std::byte> request);
+  // Keeps what the LUN behind the file is, before anybody can see the file. False when the identity is too long.
+  bool SaveLun(std::string_view identity, uint32_t block_size, uint64_t size);
+  // Keeps the epoch of a grant, before it is used.
+  void SaveEpoch(uint64_t epoch);
+  const ArenaHeader& header() const { return *header_; }
 
   uint32_t slot_count() const { return header_->slot_count; }
   uint32_t in_flight() const { return static_cast<uint32_t>(used_.size()) - (offered_ ? 1 : 0); }
@@ -99,6 +117,10 @@ class Arena {
   };
 
   Arena(unique_fd fd, std::byte* base, size_t size);
+  static absl::StatusOr<std::byte*> Map(const unique_fd& fd, size_t size);
+  // Fills in the members below from a predecessor's slots.
+  absl::Status TakeStock();
+  bool Inside(const Slot& slot) const;
   std::optional<uint64_t> FindRoom() const;
   std::vector<Extent>::iterator ExtentOf(uint32_t slot);
   void SetState(uint32_t slot, SlotState state);

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -19,6 +20,9 @@ class LunClient {
   // The first Receive yields kHello. Errors are connect(2)'s: NotFound or Unavailable while nobody listens on `path`
   // (yet).
   static absl::StatusOr<LunClient> Connect(const std::string& path);
+
+  // The other end of a connection that was given to flocker-lun at its start.
+  static LunClient Take(unique_fd socket) { return LunClient(std::move(socket)); }
 
   LunClient(LunClient&&) = default;
   LunClient& operator=(LunClient&&) = default;

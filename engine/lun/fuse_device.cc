@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <sys/mount.h>
 #include <sys/uio.h>
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
@@ -18,6 +20,18 @@ absl::StatusOr<FuseDevice> FuseDevice::Open() {
   unique_fd fd(open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return ErrnoStatus(errno, "cannot open /dev/fuse (is the module fuse loaded?)");
   return FuseDevice(std::move(fd));
+}
+
+absl::StatusOr<FuseDevice> FuseDevice::Adopt(unique_fd fd, const std::string& path) {
+  // fuse_dev_poll: an error before the mount and after its end, nothing else.
+  pollfd ready{fd.get(), POLLIN, 0};
+  if (poll(&ready, 1, 0) < 0) return ErrnoStatus(errno, "cannot poll /dev/fuse");
+  if ((ready.revents & (POLLERR | POLLNVAL)) != 0) {
+    return absl::FailedPreconditionError(absl::StrCat("the file that was mounted over ", path, " is gone"));
+  }
+  FuseDevice device(std::move(fd));
+  device.path_ = path;
+  return device;
 }
 
 absl::Status FuseDevice::Mount(const std::string& path, const std::string& source) {

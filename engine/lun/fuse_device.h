@@ -17,6 +17,8 @@ class FuseDevice {
  public:
   // Opens /dev/fuse, not blocking. There is one descriptor, never a clone: closing a clone fails what was read from it.
   static absl::StatusOr<FuseDevice> Open();
+  // A predecessor's descriptor, whose file is mounted over `path`. FailedPrecondition when that mount is gone.
+  static absl::StatusOr<FuseDevice> Adopt(unique_fd fd, const std::string& path);
 
   // Mounts over the regular file `path`; its root inode is itself a regular file. `source` and the type
   // fuse.flocker-lun are what mountinfo shows.

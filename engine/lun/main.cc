@@ -49,6 +49,9 @@ int main(int argc, char** argv) {
   app.add_option("--mount-epoch", options.mount_epoch, "the epoch that names this mount")->required();
   app.add_option("--mountpoint", options.mountpoint, "an empty regular file to mount over")->required();
   app.add_option("--socket", options.socket, "the unix socket to listen on for the agent")->required();
+  app.add_option("--agent-fd", options.agent_fd, "a connected socket to the agent, inherited");
+  auto* fuse = app.add_option("--fuse-fd", options.fuse_fd, "of a dead predecessor: its /dev/fuse, inherited");
+  app.add_option("--arena-fd", options.arena_fd, "of a dead predecessor: its arena, inherited")->needs(fuse);
   app.add_option("--io-timeout", io_timeout, "seconds that requests wait for a session before EIO")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();

@@ -36,8 +36,15 @@ uint64_t Milliseconds(Clock::duration d) {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Create(const ServerOptions& options) {
   ASSIGN_OR_RETURN(AgentPort port, AgentPort::Listen(options.socket));
-  ASSIGN_OR_RETURN(FuseDevice fuse, FuseDevice::Open());
-  ASSIGN_OR_RETURN(Arena arena, Arena::Create(kArenaData, kSlots));
+  if (options.agent_fd >= 0) port.Take(unique_fd(options.agent_fd));
+  const bool successor = options.fuse_fd >= 0;
+  ASSIGN_OR_RETURN(FuseDevice fuse,
+                   successor ? FuseDevice::Adopt(unique_fd(options.fuse_fd), options.mountpoint) : FuseDevice::Open());
+  ASSIGN_OR_RETURN(Arena arena,
+                   successor ? Arena::Adopt(unique_fd(options.arena_fd)) : Arena::Create(kArenaData, kSlots));
+  if (successor && (arena.slot_count() != kSlots || arena.header().block_size == 0)) {
+    return Refuse(Cause::kInvalid, "the predecessor's arena is of another build, or was never used");
+  }
   unique_fd epoll(epoll_create1(EPOLL_CLOEXEC));
   sigset_t handled;
   sigemptyset(&handled);
@@ -52,6 +59,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Create(const ServerOptions& opti
       new Server(options, std::move(epoll), std::move(signals), std::move(fuse), std::move(arena), std::move(port)));
   RETURN_IF_ERROR(server->Watch(server->signals_.get(), kSignals, EPOLLIN));
   RETURN_IF_ERROR(server->Watch(server->port_.listen_fd(), kListener, EPOLLIN));
+  if (successor) server->TakeOver();
+  if (options.agent_fd >= 0) server->Greet();
   return server;
 }
 
@@ -110,12 +119,12 @@ absl::Status Server::Run() {
     }
     OnTime();
     session_.Flush();
-    if (state_ == State::kStopping) AdvanceStop();
+    if (state_ == State::kStopping || state_ == State::kHandingOver) AdvanceStop();
     UpdateInterest();
   }
   session_.Close();
-  port_.Send(NewMessage<Stopped>());
-  spdlog::info("stopped");
+  if (state_ == State::kStopping) port_.Send(NewMessage<Stopped>());
+  spdlog::info(state_ == State::kStopping ? "stopped" : "handing over");
   return absl::OkStatus();
 }
 
@@ -124,8 +133,10 @@ void Server::UpdateInterest() {
     const absl::Status watched = Watch(fd, tag, events);
     if (!watched.ok()) spdlog::error("{}", std::string(watched.message()));
   };
+  if (replaying_ && arena_.in_flight() == 0) replaying_ = false;
+  const bool may_receive = was_mounted_ && !fuse_gone_ && !replaying_ && state_ != State::kHandingOver;
   // Without room for one more request, requests stay in the kernel.
-  const bool receive = was_mounted_ && !fuse_gone_ && arena_.Offer().has_value();
+  const bool receive = may_receive && arena_.Offer().has_value();
   if (receive != fuse_watched_) {
     fuse_watched_ = receive;
     if (receive) {
@@ -152,7 +163,7 @@ int Server::WaitMilliseconds() const {
   consider(clock_.deadline());
   consider(later_at_);
   if (grant_) consider(login_at_);
-  if (state_ == State::kStopping) consider(stop_by_);
+  if (state_ == State::kStopping || state_ == State::kHandingOver) consider(stop_by_);
   if (!next) return -1;
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now()).count();
   return static_cast<int>(std::clamp<int64_t>(wait, 0, 3600 * 1000));
@@ -217,38 +228,78 @@ void Server::Dispatch(uint32_t slot, std::span<std::byte> bytes) {
   if (!request.ok()) {
     spdlog::error("{}", std::string(request.status().message()));
     arena_.Deliver(slot, bytes.size(), 0);
-    FuseRequest nameless;
-    if (bytes.size() >= sizeof(fuse_in_header)) {
-      memcpy(&nameless.unique, bytes.data() + offsetof(fuse_in_header, unique), sizeof nameless.unique);
-    }
-    return transfers_.Reply(slot, nameless, EIO, {});
+    return ReplyMalformed(slot, bytes);
   }
   arena_.Deliver(slot, bytes.size(), request->opcode == FUSE_READ ? request->length : 0);
   if (request->opcode == FUSE_INIT && !arena_.SaveInit(bytes)) {
     spdlog::error("FUSE_INIT of {} bytes is too long to keep: no successor could take over", bytes.size());
   }
-  const FileAnswer answer = AnswerOf(*request, bytes, geometry_, kMaxBackground);
+  Serve(slot, *request, bytes);
+}
+
+void Server::ReplyMalformed(uint32_t slot, std::span<std::byte> bytes) {
+  FuseRequest nameless;
+  if (bytes.size() >= sizeof(fuse_in_header)) {
+    memcpy(&nameless.unique, bytes.data() + offsetof(fuse_in_header, unique), sizeof nameless.unique);
+  }
+  transfers_.Reply(slot, nameless, EIO, {});
+}
+
+void Server::Serve(uint32_t slot, const FuseRequest& request, std::span<std::byte> bytes) {
+  const FileAnswer answer = AnswerOf(request, bytes, geometry_, kMaxBackground);
   if (answer.kind == FileAnswer::Kind::kSilence) return arena_.Release(slot);
   if (answer.kind == FileAnswer::Kind::kAnswer) {
-    transfers_.Reply(slot, *request, answer.error, answer.data());
-    if (request->opcode == FUSE_INIT) {
+    transfers_.Reply(slot, request, answer.error, answer.data());
+    if (request.opcode == FUSE_INIT) {
       initialized_ = true;
       TellReady();
     }
     return;
   }
 
-  const Range range = RangeOf(*request, geometry_);
+  const Range range = RangeOf(request, geometry_);
   if (range.error != 0) {
     if (range.error == EINVAL && log_.Allow()) {
       spdlog::warn("opcode {} of {} bytes at {} is not aligned to the LUN's blocks of {}",
-                   static_cast<int>(request->opcode), request->length, request->offset, geometry_.block_size);
+                   static_cast<int>(request.opcode), request.length, request.offset, geometry_.block_size);
     }
-    return transfers_.Reply(slot, *request, range.error, {});
+    return transfers_.Reply(slot, request, range.error, {});
   }
-  if (Refuses()) return transfers_.Reply(slot, *request, EIO, {});
-  transfers_.Add(slot, *request, range.length);
+  if (Refuses()) return transfers_.Reply(slot, request, EIO, {});
+  transfers_.Add(slot, request, range.length);
   if (MayIssue()) transfers_.Issue(slot, now_);
+}
+
+// Becomes what the predecessor was when it died, as if its session had broken at that moment.
+void Server::TakeOver() {
+  const ArenaHeader& kept = arena_.header();
+  was_mounted_ = replaying_ = true;
+  initialized_ = kept.init_size != 0;  // if it was received and not answered, it is answered below
+  geometry_.identity = kept.identity;
+  geometry_.block_size = kept.block_size;
+  geometry_.blocks = kept.size / kept.block_size;
+  epoch_ = kept.epoch;
+  state_ = State::kBroken;
+  clock_.Start(now_);
+  for (const uint32_t slot : arena_.Delivered()) {
+    const std::span<std::byte> bytes = arena_.request(slot);
+    const auto request = ParseFuseRequest(bytes);
+    if (request.ok()) {
+      Serve(slot, *request, bytes);
+    } else {
+      ReplyMalformed(slot, bytes);
+    }
+  }
+  if (const size_t arrived = arena_.Arrived(); arrived != 0) {
+    const uint32_t slot = *arena_.Offer();
+    Dispatch(slot, arena_.request(slot).first(arrived));
+  }
+  loss_ = NewMessage<SessionLost>();
+  loss_->epoch = epoch_;
+  loss_->loss = Loss::kConnection;
+  loss_->in_flight = arena_.in_flight();
+  loss_->reason.SetCut("its flocker-lun ended; a successor has taken over");
+  spdlog::info("epoch {}: taken over from a predecessor, {} requests to be issued again", epoch_, loss_->in_flight);
 }
 
 // ---- the session ----
@@ -283,12 +334,16 @@ void Server::Probed(const Geometry& geometry) {
   }
   geometry_ = geometry;
   transfers_.SetGeometry(geometry);
+  arena_.SaveLun(geometry.identity, geometry.block_size, geometry.size());
   if (state_ == State::kConnecting) return Resume(geometry);
   if (std::exchange(doubt_, false)) transfers_.IssueWaiting(now_);
   TellReady();
 }
 
 void Server::FirstUp(const Geometry& geometry) {
+  if (!arena_.SaveLun(geometry.identity, geometry.block_size, geometry.size())) {
+    return session_.Cut(Loss::kIdentity, "the LUN's identity is too long to be kept: " + geometry.identity);
+  }
   const absl::Status mounted = fuse_.Mount(options_.mountpoint, absl::StrCat("flocker-lun:", options_.dataset));
   if (!mounted.ok()) return session_.Cut(Loss::kMount, std::string(mounted.message()));
   was_mounted_ = true;
@@ -335,7 +390,13 @@ void Server::Lost(Loss loss, const std::string& reason) {
     finished_ = true;
     return;
   }
-  const bool was_up = state_ == State::kServing;
+  // Handed over only to somebody who is there: the last holder of the descriptors takes the mount with it.
+  if (state_ == State::kHandingOver && port_.agent_fd() >= 0) {
+    transfers_.Suspend();
+    finished_ = true;
+    return;
+  }
+  const bool was_up = state_ == State::kServing || state_ == State::kHandingOver;
   if (!was_up) ++failed_logins_;
   transfers_.Suspend();
   held_.reset();

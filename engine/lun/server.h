@@ -7,6 +7,8 @@
 //
 //     any --Fence--> fenced        everything fails with EIO, for good
 //     any --Stop---> stopping      unmounted, drained, logged out, exit 0
+//     serving --HandOver--> handing over     drained, logged out, exit 0; the mount is the successor's
+//     a successor begins: broken, with what its predecessor did not answer (TAKEOVER.md)
 //
 // Whether data may be issued is MayIssue, and nothing else.
 #pragma once
@@ -35,8 +37,11 @@ struct ServerOptions {
   std::string node;     // shows in ps
   std::string dataset;  // UUID
   uint64_t mount_epoch = 0;
-  std::string mountpoint;                 // an empty regular file
-  std::string socket;                     // where the agent connects
+  std::string mountpoint;  // an empty regular file
+  std::string socket;      // where the agent connects
+  int agent_fd = -1;       // a connection to the agent, inherited
+  int fuse_fd = -1;        // both inherited from a predecessor, provably dead, or none
+  int arena_fd = -1;
   std::chrono::seconds io_timeout{90};    // how long requests wait for a session
   std::chrono::seconds task_timeout{30};  // how long a login or a command may take
 };
@@ -71,6 +76,7 @@ class Server : private Session::Owner, private Transfers::Owner {
   void On(const Resize&);
   void On(const Stop& stop);
   void On(const Verdict& verdict);
+  void On(const HandOver&);
   void On(const GetStatus&);
 
   enum Tag : uint64_t { kSignals, kListener, kAgent, kFuse, kIscsi };
@@ -81,6 +87,10 @@ class Server : private Session::Owner, private Transfers::Owner {
   void OnAgentReadable();
   void OnFuseReadable();
   void Dispatch(uint32_t slot, std::span<std::byte> bytes);
+  void Serve(uint32_t slot, const FuseRequest& request, std::span<std::byte> bytes);
+  void ReplyMalformed(uint32_t slot, std::span<std::byte> bytes);
+  void TakeOver();
+  void Greet();
   void OnTime();
   int WaitMilliseconds() const;
 
@@ -107,6 +117,9 @@ class Server : private Session::Owner, private Transfers::Owner {
   State state_ = State::kAwaitingLogin;
   bool finished_ = false;
   bool was_mounted_ = false;
+  // Requests of a predecessor are not all answered yet. Nothing is received meanwhile: one of them may have been
+  // answered without having been marked, and what its issuer sends next must not be overtaken by it.
+  bool replaying_ = false;
   Clock::time_point now_ = Clock::now();  // of this turn of the loop
   LogBudget log_;
 
@@ -123,7 +136,7 @@ class Server : private Session::Owner, private Transfers::Owner {
   PauseClock clock_;
   bool expired_ = false;                       // io_timeout is over: requests fail until there is a session again
   std::optional<Clock::time_point> later_at_;  // when a busy LUN is tried again
-  Clock::time_point stop_by_;                  // when stopping
+  Clock::time_point stop_by_;                  // when stopping or handing over
 
   bool initialized_ = false;  // FUSE_INIT was answered
   bool fuse_gone_ = false;

@@ -17,6 +17,8 @@ namespace {
 constexpr auto kFirstBackoff = std::chrono::milliseconds(100);
 constexpr auto kLongestBackoff = std::chrono::seconds(5);
 constexpr auto kLogoutTime = std::chrono::seconds(2);
+// What is not finished by then is left to the successor, to be issued again.
+constexpr auto kDrainTime = std::chrono::seconds(2);
 
 Clock::duration Backoff(uint32_t failures) {
   if (failures == 0) return Clock::duration::zero();
@@ -27,7 +29,10 @@ Clock::duration Backoff(uint32_t failures) {
 }  // namespace
 
 void Server::OnAgentConnected() {
-  if (!port_.Accept()) return;
+  if (port_.Accept()) Greet();
+}
+
+void Server::Greet() {
   const absl::Status watched = Watch(port_.agent_fd(), kAgent, EPOLLIN);
   if (!watched.ok()) spdlog::error("{}", std::string(watched.message()));
   port_.SendHello(Describe<Hello>(), fuse_.fd(), arena_.fd());
@@ -64,6 +69,7 @@ void Server::On(const Login& login) {
         absl::StrCat("the grant of epoch ", login.epoch, " is spent, the latest was ", epoch_, ": renew it"));
   }
   session_.Close();  // of a login that a later grant overtakes
+  arena_.SaveEpoch(login.epoch);
   epoch_ = login.epoch;
   loss_.reset();
   grant_ = login;
@@ -113,15 +119,27 @@ void Server::On(const Stop& stop) {
   transfers_.FailAll(EIO);
 }
 
+void Server::On(const HandOver&) {
+  if (state_ != State::kServing) return Refused(Kind::kHandOver, EBUSY, "there is no session to end in order");
+  state_ = State::kHandingOver;
+  stop_by_ = now_ + kDrainTime;
+}
+
 // Answers what is still under way, then logs out; gives up waiting for either after its time.
 void Server::AdvanceStop() {
   const bool overdue = now_ >= stop_by_;
-  if (arena_.in_flight() > 0 && session_.up() && !overdue) return;
+  const uint32_t left = state_ == State::kStopping ? arena_.in_flight() : transfers_.issued();
+  if (left > 0 && session_.up() && !overdue) return;
   if (session_.up() && !overdue && session_.Logout()) {
     stop_by_ = now_ + kLogoutTime;
     return;
   }
-  finished_ = !session_.logging_out() || overdue;
+  if (session_.logging_out() && !overdue) return;
+  if (state_ == State::kStopping) {
+    finished_ = true;
+  } else {
+    session_.Cut(Loss::kTaskTimeout, "it does not finish what is under way");  // Lost follows
+  }
 }
 
 void Server::On(const Verdict& verdict) {

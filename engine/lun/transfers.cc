@@ -93,6 +93,11 @@ uint64_t Transfers::FailHeld() {
   return ForEachAt(Stage::kHeld, [&](uint32_t slot) { Finish(slot, transfers_[slot].judgement.error); });
 }
 
+uint32_t Transfers::issued() const {
+  return static_cast<uint32_t>(std::count_if(
+      transfers_.begin(), transfers_.end(), [](const Transfer& transfer) { return transfer.stage == Stage::kIssued; }));
+}
+
 void Transfers::ReleaseLater() {
   ForEachAt(Stage::kLater, [&](uint32_t slot) { Rewind(transfers_[slot]); });
 }

@@ -67,6 +67,8 @@ class Transfers {
   void ReleaseHeld();
   uint64_t FailHeld();
   uint32_t held() const { return held_; }
+  // Requests whose commands are at the LUN.
+  uint32_t issued() const;
   // What was set aside because the LUN was busy waits to be issued again.
   void ReleaseLater();
 

@@ -13,6 +13,8 @@
 //     <------------------------------ kSessionLost{epoch}
 //     kLogin{a later epoch, new secret} ---->                 logs in, checks the identity, re-issues
 //     <------------------------------ kResumed{epoch}         (or kSessionLost with that epoch)
+//                                                             … flocker-lun dies, or was told kHandOver
+//     agent starts a successor with a connection, both descriptors: it begins broken, and goes on as above
 //     kStop -------------------------------->
 //     <------------------------------ kStopped                and it exits with 0
 //
@@ -33,7 +35,7 @@
 namespace flocker::lun {
 
 inline constexpr uint32_t kWireMagic = 0x4e554c46;  // "FLUN"
-inline constexpr uint16_t kWireVersion = 1;
+inline constexpr uint16_t kWireVersion = 2;
 inline constexpr size_t kMaxMessageSize = 1024;  // of every packet, in both directions
 
 // Text in a fixed field: padded with NULs, always ending in one.
@@ -64,6 +66,7 @@ enum class Kind : uint16_t {
   kStop = 6,
   kVerdict = 7,
   kGetStatus = 8,
+  kHandOver = 9,
   // flocker-lun -> agent
   kHello = 32,
   kStatus = 33,
@@ -145,6 +148,14 @@ struct Verdict {
   uint32_t reserved;
 };
 
+// Read nothing more from the kernel, finish what is at the LUN, log out, exit with code 0 and leave the mount, and what
+// is still in the arena, to the successor that the agent starts. Refused (kFailed) unless kServing. Without an agent
+// connected at the end it goes on as with a broken session.
+struct HandOver {
+  static constexpr Kind kKind = Kind::kHandOver;
+  Header header;
+};
+
 // Answered by kStatus.
 struct GetStatus {
   static constexpr Kind kKind = Kind::kGetStatus;
@@ -160,6 +171,7 @@ enum class State : uint32_t {
   kBroken = 3,  // the session is gone; requests wait for a renewal, or fail when io_timeout is over
   kFenced = 4,
   kStopping = 5,
+  kHandingOver = 6,
 };
 
 struct Counters {
@@ -283,7 +295,7 @@ struct Failed {
 };
 static_assert(sizeof(Failed) == 280);
 
-using Command = std::variant<Login, ControlAway, ControlBack, Fence, Resize, Stop, Verdict, GetStatus>;
+using Command = std::variant<Login, ControlAway, ControlBack, Fence, Resize, Stop, Verdict, GetStatus, HandOver>;
 using Report =
     std::variant<Hello, Status, Ready, SessionLost, Resumed, WriteFailed, IoTimedOut, Fenced, Stopped, Failed>;
 

@@ -1,5 +1,6 @@
 #include "engine/lun/arena.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
@@ -150,6 +151,81 @@ TEST(Arena, KeepsTheBytesOfInit) {
 TEST(Arena, NobodyCanShrinkIt) {
   Arena arena = NewArena();
   EXPECT_NE(ftruncate(arena.fd(), 4096), 0);
+}
+
+// A memfd as its process left it: another descriptor of it, adopted.
+absl::StatusOr<Arena> AdoptFrom(const Arena& arena) {
+  return Arena::Adopt(unique_fd(fcntl(arena.fd(), F_DUPFD_CLOEXEC, 0)));
+}
+
+TEST(Arena, ASuccessorFindsWhatWasNotAnsweredInItsOrder) {
+  Arena arena = NewArena();
+  std::vector<uint32_t> slots;
+  for (int i = 0; i < 6; ++i) {
+    slots.push_back(*arena.Offer());
+    std::memset(arena.request(slots.back()).data(), 'a' + i, kSmall);
+    arena.Deliver(slots.back(), kSmall, 0);
+  }
+  arena.Release(slots[0]);
+  arena.Release(slots[3]);
+  arena.Offer();  // nothing came
+  ASSERT_TRUE(arena.SaveLun("naa:1", 512, 4096));
+  arena.SaveEpoch(7);
+
+  auto successor = AdoptFrom(arena);
+  ASSERT_TRUE(successor.ok()) << successor.status();
+  EXPECT_EQ(successor->Delivered(), (std::vector<uint32_t>{slots[1], slots[2], slots[4], slots[5]}));
+  EXPECT_EQ(successor->Arrived(), 0u);
+  EXPECT_EQ(successor->in_flight(), 4u);
+  EXPECT_EQ(successor->request(slots[4]).size(), kSmall);
+  EXPECT_EQ(static_cast<char>(successor->request(slots[4])[0]), 'e');
+  EXPECT_STREQ(successor->header().identity, "naa:1");
+  EXPECT_EQ(successor->header().epoch, 7u);
+  // And goes on: nothing new overlaps what is there, and comes after it.
+  const uint32_t next = Put(*successor, kSmall);
+  EXPECT_GT(successor->arrival(next), successor->arrival(slots[5]));
+  EXPECT_EQ(successor->Delivered().back(), next);
+  for (const uint32_t slot : successor->Delivered()) successor->Release(slot);
+  EXPECT_EQ(successor->in_flight(), 0u);
+}
+
+TEST(Arena, ARequestThatHadJustArrivedComesLast) {
+  Arena arena = NewArena();
+  Put(arena, kSmall);
+  const uint32_t slot = *arena.Offer();
+  fuse_in_header header{};
+  header.len = 4096;
+  std::memcpy(arena.request(slot).data(), &header, sizeof header);
+  auto successor = AdoptFrom(arena);
+  ASSERT_TRUE(successor.ok()) << successor.status();
+  EXPECT_EQ(successor->Delivered().size(), 1u);
+  EXPECT_EQ(successor->Arrived(), 4096u);
+  EXPECT_EQ(successor->Offer(), slot);
+  successor->Deliver(slot, 4096, 0);
+  EXPECT_EQ(successor->Delivered().back(), slot);
+}
+
+TEST(Arena, WhatIsNoArenaIsRefused) {
+  EXPECT_FALSE(Arena::Adopt(unique_fd(memfd_create("empty", MFD_CLOEXEC))).ok());
+  Arena arena = NewArena();
+  Put(arena, kSmall);
+  Put(arena, kSmall);
+  auto* base = static_cast<std::byte*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, arena.fd(), 0));
+  ASSERT_NE(base, MAP_FAILED);
+  auto* header = reinterpret_cast<ArenaHeader*>(base);
+  auto* slots = reinterpret_cast<Slot*>(base + header->slots_offset);
+  EXPECT_TRUE(AdoptFrom(arena).ok());
+  header->version = 1;
+  EXPECT_FALSE(AdoptFrom(arena).ok());
+  header->version = kArenaVersion;
+  const uint64_t offset = slots[1].offset;
+  slots[1].offset = slots[0].offset;
+  EXPECT_FALSE(AdoptFrom(arena).ok()) << "two requests in one place";
+  slots[1].offset = uint64_t{1} << 40;
+  EXPECT_FALSE(AdoptFrom(arena).ok()) << "a request outside";
+  slots[1].offset = offset;
+  EXPECT_TRUE(AdoptFrom(arena).ok());
+  munmap(base, 4096);
 }
 
 }  // namespace

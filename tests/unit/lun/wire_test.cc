@@ -33,7 +33,7 @@ TEST(Wire, AnythingElseIsRefused) {
   auto stop = NewMessage<Stop>();
   EXPECT_FALSE(ParseCommand(BytesOf(stop).first(sizeof stop - 1)).ok());
   EXPECT_FALSE(ParseCommand(BytesOf(stop).first(3)).ok());
-  stop.header.version = 2;
+  stop.header.version = kWireVersion + 1;
   EXPECT_FALSE(ParseCommand(BytesOf(stop)).ok());
   stop = NewMessage<Stop>();
   stop.header.kind = Kind::kFence;  // another size
