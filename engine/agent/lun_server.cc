@@ -183,7 +183,11 @@ void LunServer::OnEnded() {
       };
     } else {
       alive_ = false;
-      if (!stopping_ && !fenced_ && fuse_) tell = events_.died;  // before its hello it is Start that fails
+      if (fenced_) {
+        tell = [this] { CutOff(); };  // perhaps it died before it could fail what waits
+      } else if (!stopping_ && fuse_) {
+        tell = events_.died;  // before its hello it is Start that fails
+      }
     }
     changed_.NotifyAll();
   }
@@ -410,7 +414,11 @@ void LunServer::Fence() {
     if (nobody) alive_ = false;
     changed_.NotifyAll();
   }
-  if (!nobody) return Send(lun::NewMessage<lun::Fence>());
+  if (nobody) return CutOff();
+  Send(lun::NewMessage<lun::Fence>());
+}
+
+void LunServer::CutOff() {
   if (const absl::Status status = DetachFuseMount(paths_.file); !status.ok()) {
     spdlog::error("{}: {}", paths_.dataset.str(), std::string(status.message()));
   }

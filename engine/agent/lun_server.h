@@ -61,8 +61,8 @@ class LunServer {
   // Asks it to unmount the file, log out and end, and waits for that. kBusy when the file is in use. One that dies on
   // the way gets no successor: whatever the file was for is over.
   absl::Status Stop(absl::Duration timeout);
-  // Every I/O fails from now on, also when the process is dead and its successor not there yet; never waits. Its end is
-  // nothing to tell any more.
+  // Every I/O fails from now on, also when the process is dead and its successor not there yet; never waits.
+  // Its end is nothing to tell any more.
   void Fence();
   // SIGKILL, and waits for the end.
   void Kill();
@@ -92,6 +92,8 @@ class LunServer {
   void OnEnded();
   bool CanTakeOver() const REQUIRES(mutex_);
   void TrySuccessor() REQUIRES(mutex_);
+  // Whatever waits for the file, or will, fails: there is no process to do it.
+  void CutOff();
   // OK when the process has ended; else what it answered to kStop.
   absl::Status WaitStopped(absl::Time deadline);
   void OnReadable();

@@ -24,7 +24,7 @@ enum class Leave { kNotYet, kSynced, kGated, kFree, kUnmounted, kProved, kStoppe
 enum class Aim {
   kAttach,
   kRelease,
-  kDrop,  // fenced, or its LUN server is dead: clean up without waiting
+  kDrop,  // fenced, or its LUN server is dead without a successor: clean up without waiting
 };
 
 struct Attachment {

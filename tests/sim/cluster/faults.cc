@@ -135,8 +135,11 @@ void Faults::KillLun(SimNode& node) {
     if (stack.lun != nullptr && stack.lun->alive()) alive.push_back(stack.lun);
   }
   if (alive.empty()) return;
-  sim_.Say("fault   a flocker-lun on ", node.machine.name(), " is killed");
-  sim_.random.Pick(alive)->Die(/*with_machine=*/false);
+  const bool at_reply = sim_.random.Percent(50);
+  sim_.Say("fault   a flocker-lun on ", node.machine.name(), " is killed", at_reply ? " as soon as it answers" : "");
+  LunProcess& victim = *sim_.random.Pick(alive);
+  if (at_reply) return victim.CrashAtReply();
+  victim.Crash();
 }
 
 void Faults::RestartArray() {

@@ -17,6 +17,7 @@ constexpr absl::Duration kLongestBackoff = absl::Seconds(5);
 
 void LunProcess::Listen(Listener listener) {
   listener_ = std::move(listener);
+  lent_ = listener_.ended != nullptr;
   if (lost_epoch_ && listener_.session_lost) listener_.session_lost(*lost_epoch_, loss_);
 }
 
@@ -61,7 +62,7 @@ void LunProcess::OnLogin(bool welcome) {
   lost_epoch_.reset();
   file_ready_ = true;
   sim_.Say("lun     ", machine_.name(), " ", id_.Short(), " serves e", epoch_, ", issues again ", requests_.size());
-  for (Request& request : requests_) Issue(request);
+  IssueAll();
   if (listener_.ready) listener_.ready(epoch_);
 }
 
@@ -98,7 +99,21 @@ void LunProcess::Submit(const Command& command, Done done) {
     return;
   }
   requests_.push_back({.number = ++last_request_, .command = command, .done = std::move(done)});
-  if (state_ == State::kServing) Issue(requests_.back());
+  if (state_ == State::kServing && !Replaying()) Issue(requests_.back());
+}
+
+// A successor reads nothing new before all that it inherited is answered: one of those may have been answered before,
+// and what its issuer sends next must not be overtaken by it.
+bool LunProcess::Replaying() const {
+  if (sim_.planted(Plant::kNewBesideInherited)) return false;
+  return std::any_of(requests_.begin(), requests_.end(), [](const Request& each) { return each.inherited; });
+}
+
+void LunProcess::IssueAll() {
+  const bool replaying = Replaying();
+  for (Request& request : requests_) {
+    if (request.inherited || !replaying) Issue(request);
+  }
 }
 
 void LunProcess::Issue(Request& request) {
@@ -124,7 +139,16 @@ void LunProcess::Answered(uint64_t number, uint64_t issue, const Disk& disk) {
                                [&](const Request& each) { return each.number == number && each.issue == issue; });
   if (it == requests_.end()) return;
   const Done done = std::move(it->done);
+  if (std::exchange(crash_at_reply_, false)) {
+    it->done = [](bool, const Disk&) {};  // the kernel knows no such request any more
+    // A mkfs is many requests, and only the last of them, a flush, is given once more.
+    if (it->command.kind == Command::Kind::kFormat) it->command.kind = Command::Kind::kSync;
+    Crash();
+    return done(true, disk);
+  }
+  const bool inherited = it->inherited;
   requests_.erase(it);
+  if (inherited && !Replaying()) IssueAll();
   done(true, disk);
 }
 
@@ -155,6 +179,35 @@ bool LunProcess::Stop(bool file_in_use, std::function<void()> stopped) {
     if (const auto tell = std::exchange(stopped_, nullptr)) tell();
   });
   return true;
+}
+
+void LunProcess::Crash() {
+  if (!alive() || state_ == State::kDown) return;
+  if (!lent_ || !file_ready_ || state_ == State::kFenced || stopped_) return Die(/*with_machine=*/false);
+  CloseConnection();
+  state_ = State::kDown;
+  lost_epoch_.reset();
+  for (Request& request : requests_) request.inherited = true;
+  listener_.ended();
+}
+
+void LunProcess::Succeed() {
+  if (state_ != State::kDown) return;
+  state_ = State::kBroken;
+  failed_logins_ = 0;
+  lost_epoch_ = epoch_;
+  loss_ = "a successor has taken over";
+  sim_.Say("lun     ", machine_.name(), " ", id_.Short(), " e", epoch_, " has a successor, with ", requests_.size());
+  if (sim_.planted(Plant::kReissueWithoutRenewal)) {
+    state_ = State::kConnecting;
+    return Connect();
+  }
+  if (listener_.session_lost) listener_.session_lost(epoch_, loss_);
+}
+
+void LunProcess::AgentGone() {
+  lent_ = false;
+  if (state_ == State::kDown) Die(/*with_machine=*/false);
 }
 
 void LunProcess::Die(bool with_machine) {

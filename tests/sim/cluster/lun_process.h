@@ -1,7 +1,9 @@
-// A simulated flocker-lun: one LUN's data path, as engine/lun/server*.cc keeps it. It survives its agent, dies with its
-// machine, and issues again what was not answered only under a new grant.
+// A simulated LUN server: one LUN's data path, as engine/lun/server*.cc keeps it. It survives its agent, dies with its
+// machine, and issues again what was not answered only under a new grant. When its process dies and an agent holds its
+// descriptors, its requests wait for the successor that the agent starts.
 //
 //   awaiting-login -> connecting -> serving -> broken -> connecting -> serving …      any -> fenced, any -> stopped
+//                     any of these -> down -> broken
 #pragma once
 
 #include <deque>
@@ -20,11 +22,12 @@ class Machine;
 
 class LunProcess : public std::enable_shared_from_this<LunProcess> {
  public:
-  enum class State { kAwaitingLogin, kConnecting, kServing, kBroken, kFenced, kStopped, kDead };
+  enum class State { kAwaitingLogin, kConnecting, kServing, kBroken, kDown, kFenced, kStopped, kDead };
   // What its agent hears over the socket, while it listens.
   struct Listener {
     std::function<void(uint64_t epoch)> ready;  // after the first login and after each further one
     std::function<void(uint64_t epoch, const std::string& reason)> session_lost;
+    std::function<void()> ended;  // its process died; the agent has what it takes to start a successor
     std::function<void()> died;
   };
   using Done = std::function<void(bool ok, const Disk& disk)>;
@@ -38,6 +41,13 @@ class LunProcess : public std::enable_shared_from_this<LunProcess> {
   // False when the file is in use. `stopped` comes when it has ended, also by a kill.
   bool Stop(bool file_in_use, std::function<void()> stopped);
   void Die(bool with_machine);
+  // The process dies: now, or between an answer and the note of it, so that a successor gives that request once more.
+  void Crash();
+  void CrashAtReply() { crash_at_reply_ = true; }
+  // The agent starts a successor of a process that ended.
+  void Succeed();
+  // The agent died, and with it the descriptors that a successor would need.
+  void AgentGone();
 
   // The file. What cannot be answered now waits for a session; it fails once it is fenced or dead.
   void Submit(const Command& command, Done done);
@@ -53,12 +63,15 @@ class LunProcess : public std::enable_shared_from_this<LunProcess> {
     uint64_t number = 0;
     Command command;
     Done done;
-    uint64_t issue = 0;  // which time it was issued; answers to an earlier time mean nothing
+    uint64_t issue = 0;      // which time it was issued; answers to an earlier time mean nothing
+    bool inherited = false;  // from a predecessor
   };
   void Connect();
   void OnLogin(bool welcome);
   void Lost(const std::string& reason);
   void Issue(Request& request);
+  void IssueAll();
+  bool Replaying() const;
   void Answered(uint64_t number, uint64_t issue, const Disk& disk);
   void FailAll();
   void CloseConnection();
@@ -72,6 +85,8 @@ class LunProcess : public std::enable_shared_from_this<LunProcess> {
   std::optional<AttachOrder> grant_;
   uint64_t epoch_ = 0;
   bool file_ready_ = false;
+  bool lent_ = false;  // an agent holds its descriptors
+  bool crash_at_reply_ = false;
   std::optional<uint64_t> lost_epoch_;
   std::string loss_;
   std::function<void()> stopped_;

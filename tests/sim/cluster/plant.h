@@ -14,6 +14,7 @@ enum class Plant {
   kCommitAfterAction,      // effects leave before what they rest on is durable
   kTombstoneForgotten,     // a node that holds what was destroyed meanwhile is not told to drop it
   kReissueWithoutRenewal,  // a LUN server whose session broke logs in once more under its old grant and issues again
+  kNewBesideInherited,     // a successor issues new requests before all that it inherited is answered
   kFormatUnasked,          // mkfs without looking at what is there
 };
 

@@ -43,6 +43,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Planted{Plant::kCommitAfterAction, "CommitAfterAction", "never committed|not durable|two grants"},
                       Planted{Plant::kTombstoneForgotten, "TombstoneForgotten", "still has"},
                       Planted{Plant::kReissueWithoutRenewal, "ReissueWithoutRenewal", "newer|two may"},
+                      Planted{Plant::kNewBesideInherited, "NewBesideInherited", "newer"},
                       Planted{Plant::kFormatUnasked, "FormatUnasked", "mkfs"}),
     [](const auto& planted) { return std::string(planted.param.name); });
 

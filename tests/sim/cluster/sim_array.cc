@@ -162,9 +162,12 @@ void SimArray::Execute(const std::shared_ptr<Connection>& connection, const Comm
   for (auto& [id, lun] : luns_) {
     for (Session& session : lun.sessions) {
       if (session.connection != connection || session.cut) continue;
-      if (sim_.random.Percent(stuck_percent_)) {
+      // Its threads take commands out of their order at all times, and for long while that is a fault.
+      const bool stuck = sim_.random.Percent(stuck_percent_);
+      if (stuck || sim_.random.Percent(5)) {
         ++session.stuck;
-        const absl::Duration lasts = sim_.random.Between(absl::Milliseconds(10), absl::Seconds(6));
+        const absl::Duration lasts =
+            sim_.random.Between(absl::Milliseconds(10), stuck ? absl::Seconds(6) : absl::Seconds(1));
         sim_.clock.After(life_, lasts, [this, at = id, number = session.id, command, reply = std::move(reply)] {
           Unstick(at, number, command, reply);
         });

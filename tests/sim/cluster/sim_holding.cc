@@ -26,6 +26,10 @@ SimHolding::SimHolding(Sim& sim, Machine& machine, Context context, Attachment a
   Wake();
 }
 
+SimHolding::~SimHolding() {
+  if (lun_ != nullptr) lun_->AgentGone();
+}
+
 // ---- orders ----
 
 void SimHolding::OnAttach(const AttachOrder& order) {
@@ -103,6 +107,7 @@ void SimHolding::Connect(const std::shared_ptr<LunProcess>& lun) {
   if (lun->state() == State::kBroken) lost_epoch_ = lun->epoch();
   lun->Listen({.ready = bound([this](uint64_t epoch) { OnReady(epoch); }),
                .session_lost = bound([this](uint64_t epoch, const std::string& why) { OnLost(epoch, why); }),
+               .ended = bound([this] { OnLunEnded(); }),
                .died = bound([this] { OnLunDied(); })});
 }
 
@@ -137,6 +142,18 @@ void SimHolding::OnLost(uint64_t epoch, const std::string& reason) {
     Report(rpc::Report::SESSION_LOST, reason);
   }
   CheckWait();
+}
+
+// A successor is started at once, or at a later tick when that fails.
+void SimHolding::OnLunEnded() {
+  session_epoch_ = 0;
+  accepts_login_ = false;
+  const absl::Duration takes = sim_.random.Percent(10)
+                                   ? sim_.random.Between(absl::Milliseconds(500), absl::Seconds(2))
+                                   : sim_.random.Between(absl::Milliseconds(5), absl::Milliseconds(50));
+  machine_.After(life_, takes, [lun = lun_] {
+    if (lun != nullptr) lun->Succeed();
+  });
 }
 
 void SimHolding::OnLunDied() {

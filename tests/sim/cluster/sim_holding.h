@@ -25,6 +25,7 @@ class SimHolding {
 
   // A new one, or one out of the journal (`order` empty).
   SimHolding(Sim& sim, Machine& machine, Context context, Attachment attachment, std::optional<AttachOrder> order);
+  ~SimHolding();
   SimHolding(const SimHolding&) = delete;
   SimHolding& operator=(const SimHolding&) = delete;
 
@@ -45,6 +46,7 @@ class SimHolding {
   void SendLogin();
   void OnReady(uint64_t epoch);
   void OnLost(uint64_t epoch, const std::string& reason);
+  void OnLunEnded();
   void OnLunDied();
   void CheckWait();
 
