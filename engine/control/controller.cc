@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/fault.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "engine/model/names.h"
@@ -673,6 +674,7 @@ SessionId Controller::ReaderOf(const ReplyTo& to, const rpc::OperationReply& rep
 void Controller::SendReplies(absl::Duration now) {
   std::erase_if(late_, [&](const LateReply& late) {
     if (late.reader != 0 && !sessions_.Shows(late.reader, late.version) && now < late.deadline) return false;
+    FLOCKER_FAULT_POINT("control.answering");
     if (late.to.session == 0) {
       world_.Reply(late.to.call, late.reply);
     } else {
@@ -694,7 +696,15 @@ absl::Status Controller::Flush(absl::Duration now) {
   if (!batch.put.empty() || !batch.erase.empty() || !batch.put_nodes.empty() || !batch.events.empty()) {
     RETURN_IF_ERROR(world_.Commit(batch));
   }
-  for (const auto& [session, message] : std::exchange(messages_, {})) world_.SendToAgent(session, message);
+  for ([[maybe_unused]] const Dataset& dataset : batch.put) {
+    FLOCKER_FAULT_POINT("control.committed.", PhaseName(dataset.placement.phase));
+  }
+  if (!batch.erase.empty()) FLOCKER_FAULT_POINT("control.committed.gone");
+  for (const auto& [session, message] : std::exchange(messages_, {})) {
+    world_.SendToAgent(session, message);
+    if (message.has_attach()) FLOCKER_FAULT_POINT("control.ordered.attach");
+    if (message.has_release()) FLOCKER_FAULT_POINT("control.ordered.release");
+  }
   std::set<SessionId> urgent;  // an answer comes after the news it is about
   for (auto& [to, reply] : std::exchange(replies_, {})) {
     const SessionId reader = ReaderOf(to, reply);
