@@ -47,6 +47,13 @@ if(FLOCKER_FUZZ)
   add_link_options(-fsanitize=address)
 endif()
 
+option(FLOCKER_FAULTS "Compile in the fault points of engine/base/fault_points.h: for tests, never for a release" OFF)
+function(flocker_fault_points target)
+  if(FLOCKER_FAULTS)
+    target_compile_definitions(${target} PRIVATE FLOCKER_FAULTS)
+  endif()
+endfunction()
+
 # A room's static library flocker_<room>: its sources and the rooms it may use.
 function(flocker_library room)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "engine/base/fault.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
@@ -263,6 +264,7 @@ void Agent::OnAttach(const rpc::Attach& attach) {
     status = journal_.Put(attachment);
   }
   if (!status.ok()) return Answer(*id, order.epoch, rpc::Report::FAILED, std::string(status.message()));
+  FLOCKER_FAULT_POINT("agent.journaled");
   const MutexLock lock(mutex_);  // its thread may end, and Forget it, before it stands here
   holdings_[{*id, order.mount_epoch}] = std::make_shared<Holding>(Context(), attachment, order);
 }

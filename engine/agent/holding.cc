@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "engine/base/fault.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
@@ -89,6 +90,7 @@ void Holding::OnAttach(const AttachOrder& order) {
     server = lun_;
     Kick();
   }
+  if (order.epoch != order.mount_epoch) FLOCKER_FAULT_POINT("agent.renewal-journaled");
   if (server != nullptr) server->Login(order);
 }
 
@@ -119,6 +121,7 @@ void Holding::OnDrop(uint64_t epoch) {
     server = lun_;
     Kick();
   }
+  FLOCKER_FAULT_POINT("agent.drop-ordered");
   // Whatever step is under way may be waiting for the device: it fails now instead.
   FailIo(server);
 }
@@ -266,16 +269,22 @@ void Holding::Run() {
   if (adopted) AdoptFromMachine();
   while (true) {
     LocalStep step = LocalStep::kNone;
+    bool told = false;
     {
       MutexLock lock(mutex_);
       if (over_) break;
       while (!stopping_ && (paused_ || NextLocalStep(attachment_) == LocalStep::kNone)) wake_.Wait(lock);
       if (stopping_) return;
       step = NextLocalStep(attachment_);
-      if (TellControl(step)) continue;
+      told = TellControl(step);
+    }
+    if (told) {
+      FLOCKER_FAULT_POINT("agent.", LocalStepName(step));
+      continue;
     }
     const absl::Time start = absl::Now();
     const absl::Status status = RunStep(step);
+    if (status.ok()) FLOCKER_FAULT_POINT("agent.", LocalStepName(step));
     const int64_t took = absl::ToInt64Microseconds(absl::Now() - start);
     bool let_in = false;
     {
@@ -394,6 +403,7 @@ absl::Status Holding::StartLun() {
                                                .dataset = id_,
                                                .mount_epoch = mount_epoch_},
                                               *context_.watcher, LunEvents()));
+    FLOCKER_FAULT_POINT("agent.lun-started");
     const MutexLock lock(mutex_);
     lun_ = server;
   }
@@ -426,6 +436,7 @@ MountRequest Holding::MountOptions(const std::string& path) const {
 
 absl::Status Holding::Format() {
   ASSIGN_OR_RETURN(const LoopDevice loop, Loop());
+  RETURN_IF_ERROR(UnmountFilesystem(FormatPath()));  // where an agent that died left it
   bool formatted = false;
   FreshRoot root;
   {
@@ -439,12 +450,14 @@ absl::Status Holding::Format() {
   ASSIGN_OR_RETURN(const Prepared prepared, PrepareFilesystem(loop.path(), id_, formatted));
   if (!prepared.check.empty()) OnLunNotice("checked", prepared.check);
   if (formatted) return absl::OkStatus();
+  FLOCKER_FAULT_POINT("agent.mkfs");
   // Its root is made ready at a path nobody is told of: only when control has committed that it is formatted does it
   // come to where users write.
   MountRequest request = MountOptions(FormatPath());
   request.device = loop.path();
   request.fresh_root = root;
   RETURN_IF_ERROR(MountFilesystem(request));
+  FLOCKER_FAULT_POINT("agent.first-mount");
   return UnmountFilesystem(request.path);
 }
 
@@ -496,6 +509,7 @@ absl::Status Holding::Scan() {
 absl::Status Holding::Unmount() {
   RETURN_IF_ERROR(context_.tree->DropDescriptors(id_, mount_epoch_));
   context_.publish(id_, 0, mount_epoch_);
+  FLOCKER_FAULT_POINT("agent.tree-dropped");
   return UnmountForProof(NativePath());
 }
 

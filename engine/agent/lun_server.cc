@@ -308,7 +308,6 @@ void LunServer::Handle(const lun::Report& report) {
                                                           " ms: ", timed_out.failed, " requests failed with EIO"));
               };
             },
-            [&](const lun::Stopped&) REQUIRES(mutex_) { stopping_ = true; },
             [&](const lun::Failed& failed) REQUIRES(mutex_) {
               refusal_ = failed.error != 0 ? ErrnoStatus(failed.error, failed.what.view())
                                            : absl::InternalError(std::string(failed.what.view()));

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "engine/base/fault.h"
 #include "engine/model/codec.h"
 
 namespace flocker {
@@ -80,7 +81,9 @@ ArrayRunner::~ArrayRunner() {
 void ArrayRunner::Start(const Action& action, const Dataset& dataset) {
   Enqueue(dataset.id, [this, action, dataset] {
     const absl::Time start = absl::Now();
+    FLOCKER_FAULT_POINT("control.before.", ActionName(action.kind));
     const StepOutcome outcome = RunArrayAction(array_, action, dataset);
+    FLOCKER_FAULT_POINT("control.after.", ActionName(action.kind));
     callbacks_.done(action, outcome, absl::Now() - start);
   });
 }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/fault.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "engine/model/names.h"
@@ -53,6 +54,23 @@ absl::Status OperationStatus(const Operation& operation) {
   return Refuse(CauseFromName(operation.cause).value_or(Cause::kIo), operation.message);
 }
 
+// Which dataset the operation is about; empty for one that is to be created, or when the id is none.
+DatasetId SubjectOf(const rpc::OperationRequest& request) {
+  const auto parse = [](const std::string& text) { return DatasetId::Parse(text).value_or(DatasetId()); };
+  switch (request.kind_case()) {
+    case rpc::OperationRequest::kRename:
+      return parse(request.rename().dataset_id());
+    case rpc::OperationRequest::kDestroy:
+      return parse(request.destroy().dataset_id());
+    case rpc::OperationRequest::kRestore:
+      return parse(request.restore().dataset_id());
+    case rpc::OperationRequest::kPurge:
+      return parse(request.purge().dataset_id());
+    default:
+      return DatasetId();
+  }
+}
+
 std::string Audit(const rpc::Caller& caller) {
   return absl::StrCat("by uid ", caller.uid(), " pid ", caller.pid(),
                       caller.container().empty() ? "" : absl::StrCat(" in container ", caller.container()), " through ",
@@ -62,7 +80,11 @@ std::string Audit(const rpc::Caller& caller) {
 }  // namespace
 
 Controller::Controller(const ControllerOptions& options, const Snapshot& snapshot, World& world, absl::Duration now)
-    : options_(options), world_(world), next_heartbeat_(now), event_seq_(snapshot.last_event) {
+    : options_(options),
+      world_(world),
+      purged_(snapshot.tombstones.begin(), snapshot.tombstones.end()),
+      next_heartbeat_(now),
+      event_seq_(snapshot.last_event) {
   for (const Node& node : snapshot.nodes) {
     cluster_.PutNode(node);
     cluster_.SetLiveness(node.id, Liveness::kSilent);
@@ -281,6 +303,10 @@ void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, a
     if (known->operation.done) return Answer(to, request.id(), known->dataset, OperationStatus(known->operation));
     return Wait(request.id(), known->dataset, to, now);
   }
+  // The record went, and with it the memory of who asked; that it is gone is what a purge wants.
+  if (request.has_purge() && purged_.contains(SubjectOf(request))) {
+    return Answer(to, request.id(), SubjectOf(request), absl::OkStatus());
+  }
   if (!request.has_create() || (capacity_ && now - capacity_at_ <= kCapacityAge)) return Execute(request, to, now);
   if (parked_creates_.empty()) world_.RequestCapacity();
   parked_creates_.push_back({request, to});
@@ -326,16 +352,24 @@ absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& r
     case rpc::OperationRequest::kRename: {
       const rpc::Rename& rename = request.rename();
       return PlanRename(cluster_, {.operation_id = request.id(),
-                                   .id = DatasetId::Parse(rename.dataset_id()).value_or(DatasetId()),
+                                   .id = SubjectOf(request),
                                    .node = NodeId::Parse(rename.node_id()).value_or(NodeId()),
                                    .name = rename.name(),
                                    .force = rename.force()});
     }
     case rpc::OperationRequest::kDestroy:
       return PlanDestroy(cluster_, {.operation_id = request.id(),
-                                    .id = DatasetId::Parse(request.destroy().dataset_id()).value_or(DatasetId()),
+                                    .id = SubjectOf(request),
                                     .force = request.destroy().force(),
                                     .now_ms = world_.WallClockMs()});
+    case rpc::OperationRequest::kRestore: {
+      const rpc::Restore& restore = request.restore();
+      RestoreWish wish{.operation_id = request.id(), .id = SubjectOf(request), .name = restore.name()};
+      if (!restore.node_id().empty()) wish.node = NodeId::Parse(restore.node_id()).value_or(NodeId());
+      return PlanRestore(cluster_, wish);
+    }
+    case rpc::OperationRequest::kPurge:
+      return PlanPurge(cluster_, {.operation_id = request.id(), .id = SubjectOf(request)});
     default:
       return Refuse(Cause::kInvalid, "an operation of a kind this control service does not know");
   }
@@ -351,9 +385,7 @@ void Controller::Wait(const std::string& operation_id, const DatasetId& dataset,
 void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now) {
   auto planned = PlanOperation(request);
   if (!planned.ok()) {
-    const DatasetId id =
-        DatasetId::Parse(request.has_rename() ? request.rename().dataset_id() : request.destroy().dataset_id())
-            .value_or(DatasetId());
+    const DatasetId id = SubjectOf(request);
     Event& event = AddEvent("refused", cluster_.Find(id),
                             absl::StrCat(planned.status().message(), " (asked ", Audit(request.caller()), ")"));
     if (event.name.empty()) event.name = request.create().name();
@@ -438,6 +470,7 @@ void Controller::ApplyOutcome(const StepOutcome& outcome, absl::Duration now) {
   work_.erase(before.id);
   batch_.erase.push_back(before.id);
   batch_.tombstones.push_back(before.id);
+  purged_.insert(before.id);
   sessions_.Changed(before.id);
 }
 
@@ -641,6 +674,7 @@ SessionId Controller::ReaderOf(const ReplyTo& to, const rpc::OperationReply& rep
 void Controller::SendReplies(absl::Duration now) {
   std::erase_if(late_, [&](const LateReply& late) {
     if (late.reader != 0 && !sessions_.Shows(late.reader, late.version) && now < late.deadline) return false;
+    FLOCKER_FAULT_POINT("control.answering");
     if (late.to.session == 0) {
       world_.Reply(late.to.call, late.reply);
     } else {
@@ -662,7 +696,15 @@ absl::Status Controller::Flush(absl::Duration now) {
   if (!batch.put.empty() || !batch.erase.empty() || !batch.put_nodes.empty() || !batch.events.empty()) {
     RETURN_IF_ERROR(world_.Commit(batch));
   }
-  for (const auto& [session, message] : std::exchange(messages_, {})) world_.SendToAgent(session, message);
+  for ([[maybe_unused]] const Dataset& dataset : batch.put) {
+    FLOCKER_FAULT_POINT("control.committed.", PhaseName(dataset.placement.phase));
+  }
+  if (!batch.erase.empty()) FLOCKER_FAULT_POINT("control.committed.gone");
+  for (const auto& [session, message] : std::exchange(messages_, {})) {
+    world_.SendToAgent(session, message);
+    if (message.has_attach()) FLOCKER_FAULT_POINT("control.ordered.attach");
+    if (message.has_release()) FLOCKER_FAULT_POINT("control.ordered.release");
+  }
   std::set<SessionId> urgent;  // an answer comes after the news it is about
   for (auto& [to, reply] : std::exchange(replies_, {})) {
     const SessionId reader = ReaderOf(to, reply);

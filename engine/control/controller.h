@@ -151,6 +151,7 @@ class Controller {
   World& world_;
   Cluster cluster_;
   Sessions sessions_;
+  std::set<DatasetId> purged_;  // the tombstones: ids that are gone for good
   std::map<DatasetId, Work> work_;
   std::map<std::string, Waiter> waiters_;  // by operation id
   std::vector<ParkedCreate> parked_creates_;

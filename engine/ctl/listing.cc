@@ -61,7 +61,7 @@ std::string FormatDatasets(const rpc::ViewReply& view, const ListingOptions& opt
   std::vector<TableRow> rows = {{"DATASET", "SIZE", "METADATA", "STATUS", "SERVER"}};
   for (const rpc::DatasetView& dataset : ByName(view.datasets())) {
     const std::string status = StatusText(dataset, options.symbols);
-    if (status == "deleted" && !options.deleted) continue;
+    if (status == "deleted" ? !options.deleted : !options.live) continue;
     rows.push_back(
         {dataset.id(), FormatSize(dataset.size()), Metadata(dataset), status, Server(view, dataset, options.long_ids)});
   }

@@ -10,6 +10,7 @@ namespace flocker {
 struct ListingOptions {
   bool long_ids = false;  // node ids whole instead of their first 8 characters
   bool deleted = false;   // datasets in the trash too
+  bool live = true;       // those that are not
   bool symbols = false;   // ✅ and ⌛; only for a terminal that can show them
 };
 

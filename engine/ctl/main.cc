@@ -30,10 +30,12 @@ struct Arguments {
   double timeout = 60;
   bool long_ids = false;
   bool deleted = false;
+  bool trash = false;
   std::string node;
   std::string dataset;
   std::string metadata;
   std::string size;
+  std::string name;
   bool force = false;
   uint64_t from = 0;
   bool follow = false;
@@ -105,6 +107,32 @@ class Commands {
     return absl::OkStatus();
   }
 
+  absl::Status Restore() {
+    ASSIGN_OR_RETURN(const rpc::ViewReply view, client_.View());
+    ASSIGN_OR_RETURN(const rpc::DatasetView dataset, SelectTrashed(view, arguments_.dataset));
+    rpc::OperationRequest request;
+    rpc::Restore& restore = *request.mutable_restore();
+    restore.set_dataset_id(dataset.id());
+    restore.set_name(arguments_.name);
+    if (!arguments_.node.empty()) {
+      ASSIGN_OR_RETURN(const rpc::NodeView node, SelectNode(view, arguments_.node));
+      restore.set_node_id(node.id());
+    }
+    RETURN_IF_ERROR(client_.Execute(request));
+    std::cout << "restored the dataset, poll state with 'flockerctl list' to see it attached.\n";
+    return absl::OkStatus();
+  }
+
+  absl::Status Purge() {
+    ASSIGN_OR_RETURN(const rpc::ViewReply view, client_.View());
+    ASSIGN_OR_RETURN(const rpc::DatasetView dataset, SelectTrashed(view, arguments_.dataset));
+    rpc::OperationRequest request;
+    request.mutable_purge()->set_dataset_id(dataset.id());
+    RETURN_IF_ERROR(client_.Execute(request));
+    std::cout << "purged the dataset, its LUN is deleted.\n";
+    return absl::OkStatus();
+  }
+
   absl::Status Why() {
     ASSIGN_OR_RETURN(const auto names, NodeNames());
     ASSIGN_OR_RETURN(const rpc::EventView event, client_.Why(arguments_.dataset));
@@ -129,7 +157,8 @@ class Commands {
  private:
   ListingOptions Options() const {
     return {.long_ids = arguments_.long_ids,
-            .deleted = arguments_.deleted,
+            .deleted = arguments_.deleted || arguments_.trash,
+            .live = !arguments_.trash,
             .symbols = isatty(STDOUT_FILENO) == 1 && std::string_view(nl_langinfo(CODESET)) == "UTF-8"};
   }
 
@@ -171,6 +200,7 @@ int Main(int argc, char** argv) {
   CLI::App* list = command("ls", "list the datasets", &Commands::List)->alias("list");
   list->add_flag("-l,--long", arguments.long_ids, "whole ids of nodes");
   list->add_flag("-d,--deleted", arguments.deleted, "destroyed ones too");
+  list->add_flag("--trash", arguments.trash, "destroyed ones alone");
 
   CLI::App* create = command("create", "create a dataset", &Commands::Create);
   create->add_option("-n,--node", arguments.node, "the node's name, or a prefix of its id")->required();
@@ -185,6 +215,14 @@ int Main(int argc, char** argv) {
   CLI::App* destroy = command("destroy", "destroy a dataset; its LUN is kept in the trash", &Commands::Destroy);
   destroy->add_option("-d,--dataset", arguments.dataset, "its name, or a prefix of its id")->required();
   destroy->add_flag("--force", arguments.force, "although many nodes vanished together: take it off a silent node");
+
+  CLI::App* restore = command("restore", "bring a destroyed dataset back", &Commands::Restore);
+  restore->add_option("dataset", arguments.dataset, "its name, or a prefix of its id; see ls --trash")->required();
+  restore->add_option("--to", arguments.node, "the node's name, or a prefix of its id; where it was without");
+  restore->add_option("--name", arguments.name, "its new name; as it was without");
+
+  CLI::App* purge = command("purge", "delete a destroyed dataset's LUN, for good", &Commands::Purge);
+  purge->add_option("dataset", arguments.dataset, "its name, or a prefix of its id; see ls --trash")->required();
 
   CLI::App* why = command("why", "the last refusal that concerned a dataset", &Commands::Why);
   why->add_option("name", arguments.dataset, "its name, or a prefix of its id")->required();

@@ -15,12 +15,14 @@ template <class Things, class Eligible>
 auto Select(const Things& things, std::string_view text, std::string_view noun, Eligible eligible)
     -> absl::StatusOr<typename Things::value_type> {
   const std::string wanted(text);
+  std::vector<const typename Things::value_type*> named;
   std::vector<const typename Things::value_type*> hits;
   for (const auto& thing : things) {
     if (!eligible(thing)) continue;
-    if (thing.name() == wanted) return thing;
+    if (thing.name() == wanted) named.push_back(&thing);
     if (!wanted.empty() && absl::StartsWith(thing.id(), wanted)) hits.push_back(&thing);
   }
+  if (!named.empty()) hits = named;
   const std::string what(noun);
   if (hits.empty()) {
     return Refuse(Cause::kNotFound,
@@ -28,7 +30,7 @@ auto Select(const Things& things, std::string_view text, std::string_view noun, 
   }
   if (hits.size() > 1) {
     return Refuse(Cause::kInvalid, absl::StrCat("'", wanted, "' is ambiguous: ", hits.size(), " ", what,
-                                                "s have an id that begins so; give more of it"));
+                                                "s have that name or an id that begins so; give (more of) its id"));
   }
   return *hits.front();
 }
@@ -41,6 +43,11 @@ absl::StatusOr<rpc::NodeView> SelectNode(const rpc::ViewReply& view, std::string
 
 absl::StatusOr<rpc::DatasetView> SelectDataset(const rpc::ViewReply& view, std::string_view text) {
   return Select(view.datasets(), text, "dataset", [](const rpc::DatasetView& dataset) { return !dataset.deleted(); });
+}
+
+absl::StatusOr<rpc::DatasetView> SelectTrashed(const rpc::ViewReply& view, std::string_view text) {
+  return Select(view.datasets(), text, "destroyed dataset",
+                [](const rpc::DatasetView& dataset) { return dataset.deleted(); });
 }
 
 absl::StatusOr<std::map<std::string, std::string>> ParseMetadata(std::string_view text) {

@@ -16,6 +16,9 @@ absl::StatusOr<rpc::NodeView> SelectNode(const rpc::ViewReply& view, std::string
 // The same; datasets in the trash do not count.
 absl::StatusOr<rpc::DatasetView> SelectDataset(const rpc::ViewReply& view, std::string_view text);
 
+// One in the trash, where several may have one name: kInvalid then, too.
+absl::StatusOr<rpc::DatasetView> SelectTrashed(const rpc::ViewReply& view, std::string_view text);
+
 // "name=db,team=a" (Flocker's form). kInvalid for a part without exactly one '=' or a key given twice.
 absl::StatusOr<std::map<std::string, std::string>> ParseMetadata(std::string_view text);
 

@@ -7,8 +7,9 @@ namespace {
 
 bool HoldsName(const Dataset& dataset) {
   const Phase phase = dataset.placement.phase;
-  if (phase == Phase::kTrashed || phase == Phase::kPurging) return false;
-  return !(dataset.desired.deleted && (phase == Phase::kRevoking || phase == Phase::kDetached));
+  if (phase == Phase::kPurging) return false;
+  const bool left = phase == Phase::kRevoking || phase == Phase::kDetached || phase == Phase::kTrashed;
+  return !(dataset.desired.deleted && left);
 }
 
 }  // namespace

@@ -44,7 +44,6 @@ void Dataset::Begin(Operation next) {
 
 std::optional<NodeId> Dataset::ShownOn() const {
   switch (placement.phase) {
-    case Phase::kTrashed:
     case Phase::kPurging:
       return std::nullopt;
     case Phase::kGranting:
@@ -57,6 +56,7 @@ std::optional<NodeId> Dataset::ShownOn() const {
     case Phase::kProvisioning:
     case Phase::kDetached:
     case Phase::kRevoking:
+    case Phase::kTrashed:
       if (desired.deleted) return std::nullopt;
       return desired.node;
   }

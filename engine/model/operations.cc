@@ -47,18 +47,32 @@ absl::Status CheckFree(const Cluster& cluster, const std::string& name, const Da
                              node ? NodeLabel(cluster, *node) : "?", "; names are unique in the cluster"));
 }
 
-// A live dataset that no other operation is moving.
+// A dataset that no other operation is changing.
 absl::StatusOr<Dataset> FindIdle(const Cluster& cluster, const DatasetId& id) {
   const Dataset* dataset = cluster.Find(id);
   if (dataset == nullptr) return Refuse(Cause::kNotFound, absl::StrCat("there is no dataset ", id.str()));
-  if (dataset->placement.phase == Phase::kTrashed || dataset->placement.phase == Phase::kPurging) {
-    return Refuse(Cause::kNotFound, absl::StrCat("dataset ", dataset->name, " is destroyed"));
+  if (dataset->placement.phase == Phase::kPurging) {
+    return Refuse(Cause::kNotFound, absl::StrCat("dataset ", dataset->name, " is being purged"));
   }
   if (!dataset->operation.id.empty() && !dataset->operation.done) {
     return Refuse(Cause::kBusy, absl::StrCat("dataset ", dataset->name, " is in the middle of another ",
                                              dataset->operation.kind, "; wait for it to end"));
   }
   return *dataset;
+}
+
+absl::StatusOr<Dataset> FindLive(const Cluster& cluster, const DatasetId& id) {
+  ASSIGN_OR_RETURN(Dataset dataset, FindIdle(cluster, id));
+  if (!dataset.desired.deleted) return dataset;
+  return Refuse(Cause::kNotFound,
+                absl::StrCat("dataset ", dataset.name, " is destroyed; flockerctl restore brings it back"));
+}
+
+// A destroyed one. It counts as that from the moment its node let go, also while the array is still being told.
+absl::StatusOr<Dataset> FindTrashed(const Cluster& cluster, const DatasetId& id) {
+  ASSIGN_OR_RETURN(Dataset dataset, FindIdle(cluster, id));
+  if (dataset.desired.deleted) return dataset;
+  return Refuse(Cause::kInvalid, absl::StrCat("dataset ", dataset.name, " is not in the trash"));
 }
 
 // Whether the dataset's node would have to be fenced while the valve forbids it.
@@ -110,7 +124,7 @@ absl::StatusOr<Dataset> PlanCreate(const Cluster& cluster, const CreateWish& wis
 }
 
 absl::StatusOr<Dataset> PlanRename(const Cluster& cluster, const RenameWish& wish) {
-  ASSIGN_OR_RETURN(Dataset dataset, FindIdle(cluster, wish.id));
+  ASSIGN_OR_RETURN(Dataset dataset, FindLive(cluster, wish.id));
   RETURN_IF_ERROR(CheckName(wish.name));
   RETURN_IF_ERROR(CheckFree(cluster, wish.name, wish.id));
   const bool moves = dataset.desired.node != wish.node;
@@ -133,7 +147,7 @@ absl::StatusOr<Dataset> PlanRename(const Cluster& cluster, const RenameWish& wis
 }
 
 absl::StatusOr<Dataset> PlanDestroy(const Cluster& cluster, const DestroyWish& wish) {
-  ASSIGN_OR_RETURN(Dataset dataset, FindIdle(cluster, wish.id));
+  ASSIGN_OR_RETURN(Dataset dataset, FindLive(cluster, wish.id));
   if (dataset.protect) {
     return Refuse(Cause::kForbidden, absl::StrCat("dataset ", dataset.name, " is protected"));
   }
@@ -142,6 +156,31 @@ absl::StatusOr<Dataset> PlanDestroy(const Cluster& cluster, const DestroyWish& w
   dataset.desired.deleted = true;
   dataset.desired.force = wish.force;
   dataset.trashed_ms = wish.now_ms;
+  return dataset;
+}
+
+absl::StatusOr<Dataset> PlanRestore(const Cluster& cluster, const RestoreWish& wish) {
+  ASSIGN_OR_RETURN(Dataset dataset, FindTrashed(cluster, wish.id));
+  const std::string name = wish.name.empty() ? dataset.name : wish.name;
+  RETURN_IF_ERROR(CheckName(name));
+  RETURN_IF_ERROR(CheckFree(cluster, name, wish.id));
+  const std::optional<NodeId> node = wish.node ? wish.node : dataset.desired.node;
+  if (!node) return Refuse(Cause::kInvalid, absl::StrCat("dataset ", dataset.name, " was on no node; say which one"));
+  RETURN_IF_ERROR(CheckConnected(cluster, *node));
+  dataset.Begin({.id = wish.operation_id, .kind = "restore", .done = true});
+  dataset.SetName(name);
+  dataset.desired = {.node = node, .name = name};
+  dataset.trashed_ms = 0;
+  return dataset;
+}
+
+absl::StatusOr<Dataset> PlanPurge(const Cluster& cluster, const PurgeWish& wish) {
+  ASSIGN_OR_RETURN(Dataset dataset, FindTrashed(cluster, wish.id));
+  if (dataset.protect) {
+    return Refuse(Cause::kForbidden, absl::StrCat("dataset ", dataset.name, " is protected"));
+  }
+  dataset.Begin({.id = wish.operation_id, .kind = "purge"});
+  dataset.desired.purge = true;
   return dataset;
 }
 

@@ -1,5 +1,5 @@
 // What users ask for, checked against the cluster and turned into a record to commit: create, rename (which is also
-// move), destroy. Pure; a refusal is a status with its Cause and changes nothing.
+// move), destroy, restore, purge. Pure; a refusal is a status with its Cause and changes nothing.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +41,20 @@ struct DestroyWish {
   int64_t now_ms = 0;
 };
 
+// Out of the trash. Done when it is committed: the LUN is there, and attaching follows as after a create.
+struct RestoreWish {
+  std::string operation_id;
+  DatasetId id;
+  std::optional<NodeId> node;  // nothing: where it was
+  std::string name;            // empty: as it was
+};
+
+// The end of a destroyed dataset's LUN. Done when the LUN is gone, and the record with it.
+struct PurgeWish {
+  std::string operation_id;
+  DatasetId id;
+};
+
 // An operation that was accepted before, and the dataset that remembers it.
 struct Known {
   DatasetId dataset;
@@ -54,5 +68,7 @@ std::optional<Known> FindOperation(const Cluster& cluster, const std::string& op
 absl::StatusOr<Dataset> PlanCreate(const Cluster& cluster, const CreateWish& wish);
 absl::StatusOr<Dataset> PlanRename(const Cluster& cluster, const RenameWish& wish);
 absl::StatusOr<Dataset> PlanDestroy(const Cluster& cluster, const DestroyWish& wish);
+absl::StatusOr<Dataset> PlanRestore(const Cluster& cluster, const RestoreWish& wish);
+absl::StatusOr<Dataset> PlanPurge(const Cluster& cluster, const PurgeWish& wish);
 
 }  // namespace flocker

@@ -140,6 +140,7 @@ std::optional<Applied> Apply(const Dataset& dataset, const StepOutcome& outcome,
   if (outcome.kind == OutcomeKind::kDestroyed) {
     if (dataset.placement.phase != Phase::kPurging) return std::nullopt;
     applied.gone = true;
+    Succeed(applied.dataset);  // a purge; a create that failed was answered before
     return applied;
   }
   if (outcome.kind == OutcomeKind::kFailed) {

@@ -42,7 +42,7 @@ struct StepOutcome {
 
 struct Applied {
   Dataset dataset;    // the record as it becomes
-  bool gone = false;  // it is to be erased, a tombstone kept
+  bool gone = false;  // it is to be erased, a tombstone kept; its operation is done with it
 };
 
 // nullopt: the outcome is stale or says nothing new, and nothing changes. `fresh` serves a renewal.

@@ -194,7 +194,10 @@ absl::Status ReleaseFilesystem(const MountRequest& request, absl::Duration grace
 
 absl::Status DetachFilesystem(const std::string& path) {
   ASSIGN_OR_RETURN(const auto present, FindMount(path));
-  if (!present) return RemovePath(path);
+  if (!present) {
+    RETURN_IF_ERROR(RemoveReleasedPath(path));  // a release had begun
+    return RemovePath(path);
+  }
   absl::Status stopped;
   {
     const unique_fd directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -31,6 +32,33 @@ TEST_F(Flockerctl, CreatesMovesAndDestroys) {
   EXPECT_TRUE(Eventually(absl::Seconds(10), [&] {
     return absl::StrContains(cluster_.Ctl({"ls", "--deleted"}).output, "deleted");
   })) << cluster_.Ctl({"ls", "--deleted"}).output;
+}
+
+TEST_F(Flockerctl, RestoresWithTheDataAndPurgesWithTheLun) {
+  MakeOnAlpha("db", "kept");
+  const std::string id = cluster_.Find("db")->id;
+  const std::string lun = cluster_.dir() + "/pool/" + id + ".img";
+  EXPECT_EQ(cluster_.Ctl({"purge", "db"}).exit_code, 3);  // not-found: there is none in the trash
+  ASSERT_EQ(cluster_.Ctl({"destroy", "-d", "db"}).exit_code, 0);
+  ASSERT_TRUE(Eventually(absl::Seconds(10), [&] {
+    return absl::StrContains(cluster_.Ctl({"ls", "--trash"}).output, id);
+  })) << cluster_.Ctl({"ls", "--trash"}).output;
+  EXPECT_TRUE(std::filesystem::exists(lun));
+
+  MakeOnAlpha("db", "another");
+  EXPECT_EQ(cluster_.Ctl({"restore", "db"}).exit_code, 4);  // exists
+  const CommandResult restored = cluster_.Ctl({"restore", "db", "--to", "beta", "--name", "old"});
+  ASSERT_EQ(restored.exit_code, 0) << restored.output;
+  EXPECT_EQ(ReadFile(cluster_.Path("beta", "old") + "/file").value_or("unread"), "kept");
+  EXPECT_EQ(cluster_.Find("old")->id, id);
+  EXPECT_FALSE(absl::StrContains(cluster_.Ctl({"ls", "--trash"}).output, id));
+
+  ASSERT_EQ(cluster_.Ctl({"destroy", "-d", "old"}).exit_code, 0);
+  const CommandResult purged = cluster_.Ctl({"purge", id});
+  ASSERT_EQ(purged.exit_code, 0) << purged.output;
+  EXPECT_FALSE(std::filesystem::exists(lun));
+  EXPECT_FALSE(absl::StrContains(cluster_.Ctl({"ls", "--deleted"}).output, id));
+  EXPECT_EQ(ReadFile(cluster_.Path("alpha", "db") + "/file").value_or("unread"), "another");
 }
 
 TEST_F(Flockerctl, AnswersARefusalWithItsExitCodeAndTheHolder) {

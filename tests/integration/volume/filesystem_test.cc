@@ -121,6 +121,13 @@ TEST_F(Filesystem, AFencedOneIsCleanedUpUnderAHolderAndAttachedAgainBesideIt) {
   EXPECT_TRUE(DetachFilesystem(path_).ok()) << "and again";
 }
 
+TEST_F(Filesystem, AFencedOneLeavesNoPathOfAReleaseThatHadBegun) {
+  MakeMounted();
+  ASSERT_OK(UnmountForProof(path_));
+  ASSERT_OK(DetachFilesystem(path_));
+  EXPECT_TRUE(std::filesystem::is_empty(std::filesystem::path(path_).parent_path()));
+}
+
 TEST_F(Filesystem, AStoppedOneIsSeenToRefuseWrites) {
   MakeMounted();
   ASSERT_EQ(mount(nullptr, path_.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0);

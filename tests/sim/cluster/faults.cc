@@ -80,11 +80,7 @@ void Faults::CrashControlAtCommit() {
 }
 
 void Faults::StartControlSoon() {
-  Later(Lasting() / 2, [this] {
-    if (control_.running()) return;
-    if (sim_.random.Percent(50)) users_.WishForTrash();
-    control_.Start();
-  });
+  Later(Lasting() / 2, [this] { control_.Start(); });
 }
 
 void Faults::CrashAgent(SimNode& node) {

@@ -18,6 +18,7 @@ constexpr absl::Duration kLongestBackoff = absl::Seconds(5);
 void LunProcess::Listen(Listener listener) {
   listener_ = std::move(listener);
   lent_ = listener_.ended != nullptr;
+  stopped_ = nullptr;  // whoever asked for its end is gone
   if (lost_epoch_ && listener_.session_lost) listener_.session_lost(*lost_epoch_, loss_);
 }
 
@@ -168,13 +169,16 @@ void LunProcess::Fence() {
 
 bool LunProcess::Stop(bool file_in_use, std::function<void()> stopped) {
   if (file_in_use) return false;
+  file_ready_ = false;  // it is unmounted first
   stopped_ = std::move(stopped);
   machine_.After(life_, sim_.network.Delay(), [this, self = shared_from_this()] {
     if (alive()) {
       CloseConnection();
       state_ = State::kStopped;
-      listener_ = {};
       FailAll();
+      // For an agent that did not ask for it, this is a death as any other.
+      const auto died = std::exchange(listener_, {}).died;
+      if (!stopped_ && died) died();
     }
     if (const auto tell = std::exchange(stopped_, nullptr)) tell();
   });

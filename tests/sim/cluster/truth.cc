@@ -97,6 +97,13 @@ void Truth::Commits(const Batch& batch) {
         before->placement.phase != Phase::kProvisioning) {
       Violated(absl::StrCat(id.Short(), ": erased while ", std::string(PhaseName(before->placement.phase))));
     }
+    if (before == nullptr || !before->desired.deleted) continue;
+    // With the record goes the LUN: a purge that was asked for is done by that, and nothing else may erase.
+    if (before->operation.kind == "purge") Ends(before->operation);
+    const bool failed_create = before->operation.kind == "create" && !before->operation.cause.empty();
+    if (before->operation.kind != "purge" && !failed_create) {
+      Violated(absl::StrCat(id.Short(), ": erased, but nobody asked for its purge"));
+    }
   }
 }
 
@@ -167,6 +174,7 @@ void Truth::CheckOk(const rpc::OperationRequest& request, const rpc::OperationRe
   };
   const auto id = DatasetId::Parse(reply.dataset_id());
   if (!id) return told("names no dataset");
+  if (request.has_purge()) return durable_.purged(*id) ? void() : told("it is not gone");
   if (!operations_[request.id()].succeeded) return told("its success is not durable");
   if (Overtaken(request.id(), *id)) return;  // a later operation changed it since
   const Dataset& record = *durable_.Find(*id);
@@ -177,6 +185,13 @@ void Truth::CheckOk(const rpc::OperationRequest& request, const rpc::OperationRe
     if (record.desired.deleted) return;
     if (record.desired.node != NodeId::Parse(request.rename().node_id())) return told("it goes elsewhere");
     if (AtNode(phase) && record.placement.node != record.desired.node) return told("its old node has not let go");
+  }
+  if (request.has_restore()) {
+    if (record.desired.deleted) return told("it is deleted");
+    const auto node = NodeId::Parse(request.restore().node_id());
+    if (node && record.desired.node != node) return told("it goes elsewhere");
+    if (!request.restore().name().empty() && record.name != request.restore().name())
+      return told("it has another name");
   }
   if (request.has_destroy() && AtNode(phase) && record.desired.deleted) return told("its node has not let go");
 }

@@ -7,14 +7,26 @@
 
 namespace flocker::sim {
 
+namespace {
+
+const std::vector<std::string> kNames = {"a", "b", "c", "d", "e"};
+
+}  // namespace
+
 rpc::OperationRequest Users::Compose() {
-  static const std::vector<std::string> kNames = {"a", "b", "c", "d", "e"};
   rpc::OperationRequest request;
   request.set_id(absl::StrCat(++last_operation_, "-", sim_.random.Hex(4)));
   const std::string node = nodes_[sim_.random.Below(nodes_.size())]->machine.id().str();
   std::vector<const Dataset*> live;
+  std::vector<const Dataset*> trash;
   for (const auto& [id, dataset] : sim_.durable.datasets()) {
-    if (dataset.placement.phase != Phase::kTrashed || sim_.random.Percent(5)) live.push_back(&dataset);
+    // Now and then one is taken for what it is not.
+    const bool trashed = dataset.desired.deleted != sim_.random.Percent(5);
+    (trashed ? trash : live).push_back(&dataset);
+  }
+  if (!trash.empty() && sim_.random.Percent(15)) {
+    ComposeForTrash(*sim_.random.Pick(trash), request);
+    return request;
   }
   if (live.empty() || (live.size() < 3 && sim_.random.Percent(40))) {
     request.mutable_create()->set_node_id(node);
@@ -33,6 +45,17 @@ rpc::OperationRequest Users::Compose() {
   request.mutable_rename()->set_name(sim_.random.Percent(70) ? dataset.name : sim_.random.Pick(kNames));
   request.mutable_rename()->set_force(sim_.random.Percent(20));
   return request;
+}
+
+void Users::ComposeForTrash(const Dataset& dataset, rpc::OperationRequest& request) {
+  if (sim_.random.Percent(50)) {
+    request.mutable_purge()->set_dataset_id(dataset.id.str());
+    return;
+  }
+  rpc::Restore& restore = *request.mutable_restore();
+  restore.set_dataset_id(dataset.id.str());
+  if (sim_.random.Percent(50)) restore.set_node_id(nodes_[sim_.random.Below(nodes_.size())]->machine.id().str());
+  if (sim_.random.Percent(30)) restore.set_name(sim_.random.Pick(kNames));
 }
 
 void Users::Ask() {
@@ -91,18 +114,6 @@ void Users::LetGoAll() {
       if (stack.filesystem != nullptr) stack.filesystem->LetGo();
     }
   }
-}
-
-void Users::WishForTrash() {
-  Batch batch;
-  for (const auto& [id, dataset] : sim_.durable.datasets()) {
-    if (dataset.placement.phase != Phase::kTrashed || sim_.random.Percent(40)) continue;
-    Dataset wished = dataset;
-    wished.desired.purge = true;
-    sim_.Say("user    purges ", id.Short());
-    batch.put.push_back(std::move(wished));
-  }
-  sim_.durable.Apply(batch);
 }
 
 }  // namespace flocker::sim

@@ -31,12 +31,10 @@ class Users {
   // Somebody opens a file in a mounted dataset, or everybody closes theirs.
   void Hold();
   void LetGoAll();
-  // Purge and restore are no operations of control's yet: the wish is put where the operation would commit it. Call it
-  // only while control is down.
-  void WishForTrash();
 
  private:
   rpc::OperationRequest Compose();
+  void ComposeForTrash(const Dataset& dataset, rpc::OperationRequest& request);
   void ThroughTree(const rpc::OperationRequest& request);
   void ThroughCall(const rpc::OperationRequest& request);
   void Answered(const rpc::OperationRequest& request, const rpc::OperationReply& reply);

@@ -173,6 +173,33 @@ TEST_F(ControllerTest, AFailedCreateIsAnsweredAndPurged) {
   EXPECT_EQ(world_.batches.back().tombstones.size(), 1U);
 }
 
+TEST_F(ControllerTest, APurgeIsAnsweredWhenItsLunIsGoneAndEverAfter) {
+  const DatasetId id = AttachOne();
+  const auto ask = [&](const std::string& operation, uint64_t call) {
+    rpc::OperationRequest request;
+    request.set_id(operation);
+    if (operation == "destroy") {
+      request.mutable_destroy()->set_dataset_id(id.str());
+    } else {
+      request.mutable_purge()->set_dataset_id(id.str());
+    }
+    controller_->OnOperation(request, {.session = 0, .call = call}, now_);
+    Flush();
+  };
+  ask("too-early", 6);
+  EXPECT_EQ(CauseOfReply(6), "invalid");
+  ask("destroy", 7);
+  Tell(1, id, 1, rpc::Report::RELEASED);
+  ArrayDone(OutcomeKind::kRevoked);
+  ASSERT_EQ(PhaseOf(id), Phase::kTrashed);
+  ask("purge", 8);
+  EXPECT_EQ(CauseOfReply(8), "none");
+  ArrayDone(OutcomeKind::kDestroyed);
+  EXPECT_EQ(CauseOfReply(8), "ok");
+  ask("purge", 9);  // its first answer got lost
+  EXPECT_EQ(CauseOfReply(9), "ok");
+}
+
 TEST_F(ControllerTest, AnAnswerToATreeComesAfterTheNewsItIsAbout) {
   Hello(1, 1, "alpha");
   world_.sent.clear();

@@ -47,6 +47,8 @@ TEST(FormatDatasets, HidesTheTrashUnlessAsked) {
   view.mutable_datasets(0)->set_phase("trashed");
   EXPECT_EQ(FormatDatasets(view, {}).find("8af507ae"), std::string::npos);
   EXPECT_NE(FormatDatasets(view, {.deleted = true}).find("deleted"), std::string::npos);
+  EXPECT_NE(FormatDatasets(view, {.deleted = true, .live = false}).find("8af507ae"), std::string::npos);
+  EXPECT_EQ(FormatDatasets(OneAttached(), {.deleted = true, .live = false}).find("8af507ae"), std::string::npos);
 }
 
 TEST(StatusText, HasFlockersWordsAndThePhasesOwn) {

@@ -51,6 +51,23 @@ TEST(SelectDataset, DoesNotSeeTheTrash) {
   EXPECT_EQ(SelectDataset(view, "bf")->name(), "beta");
 }
 
+TEST(SelectTrashed, SeesTheTrashAlone) {
+  rpc::ViewReply view = TwoOfEach();
+  view.mutable_datasets(0)->set_deleted(true);
+  EXPECT_EQ(SelectTrashed(view, "alpha")->id(), view.datasets(0).id());
+  EXPECT_EQ(CauseOf(SelectTrashed(view, "beta").status()), Cause::kNotFound);
+}
+
+TEST(SelectTrashed, RefusesANameThatSeveralHad) {
+  rpc::ViewReply view = TwoOfEach();
+  for (rpc::DatasetView& dataset : *view.mutable_datasets()) {
+    dataset.set_deleted(true);
+    dataset.set_name("db");
+  }
+  EXPECT_EQ(CauseOf(SelectTrashed(view, "db").status()), Cause::kInvalid);
+  EXPECT_EQ(SelectTrashed(view, view.datasets(1).id())->id(), view.datasets(1).id());
+}
+
 TEST(ParseMetadata, ReadsFlockersForm) {
   EXPECT_THAT(*ParseMetadata("name=db,team=a"), ElementsAre(Pair("name", "db"), Pair("team", "a")));
   EXPECT_THAT(*ParseMetadata("empty="), ElementsAre(Pair("empty", "")));

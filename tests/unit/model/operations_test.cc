@@ -131,6 +131,102 @@ TEST(Rename, TheNameItWillHaveIsTakenToo) {
   EXPECT_EQ(Refusal(PlanCreate(cluster, Wish("db"))), Cause::kExists);
 }
 
+// "db" destroyed, and its node has let go.
+Cluster WithTrash() {
+  Cluster cluster = TwoNodes();
+  AttachOnAlpha(cluster);
+  cluster.Put(*PlanDestroy(cluster, {.operation_id = "d", .id = DatasetNumber(1), .now_ms = 5}));
+  testing::PlanThrough(cluster, DatasetNumber(1));
+  testing::Tell(cluster, DatasetNumber(1), OutcomeKind::kReleased);
+  testing::PlanThrough(cluster, DatasetNumber(1));
+  testing::Tell(cluster, DatasetNumber(1), OutcomeKind::kRevoked);
+  testing::PlanThrough(cluster, DatasetNumber(1));
+  return cluster;
+}
+
+TEST(Restore, GoesBackToWhereItWasUnderItsName) {
+  Cluster cluster = WithTrash();
+  const auto planned = PlanRestore(cluster, {.operation_id = "r", .id = DatasetNumber(1)});
+  ASSERT_TRUE(planned.ok()) << planned.status();
+  EXPECT_TRUE(planned->operation.done);
+  EXPECT_FALSE(planned->desired.deleted);
+  EXPECT_EQ(planned->desired.node, NodeNumber(1));
+  EXPECT_EQ(planned->trashed_ms, 0);
+  cluster.Put(*planned);
+  EXPECT_NE(cluster.FindName("db"), nullptr) << "its name is taken from now on";
+  EXPECT_EQ(cluster.FindName("db")->ShownOn(), NodeNumber(1));
+  const auto action = testing::PlanThrough(cluster, DatasetNumber(1));
+  ASSERT_TRUE(action);
+  EXPECT_EQ(action->kind, ActionKind::kArrayGrant);
+}
+
+TEST(Restore, TakesANewNameToAnotherNode) {
+  const Cluster cluster = WithTrash();
+  const auto planned =
+      PlanRestore(cluster, {.operation_id = "r", .id = DatasetNumber(1), .node = NodeNumber(2), .name = "new"});
+  ASSERT_TRUE(planned.ok()) << planned.status();
+  EXPECT_EQ(planned->name, "new");
+  EXPECT_EQ(planned->metadata.at("name"), "new");
+  EXPECT_EQ(planned->desired.node, NodeNumber(2));
+}
+
+TEST(Restore, RefusesWithACause) {
+  Cluster cluster = WithTrash();
+  const RestoreWish wish{.operation_id = "r", .id = DatasetNumber(1)};
+  const auto changed = [&](auto change) {
+    RestoreWish other = wish;
+    change(other);
+    return Refusal(PlanRestore(cluster, other));
+  };
+  EXPECT_EQ(changed([](RestoreWish& w) { w.id = DatasetNumber(5); }), Cause::kNotFound);
+  EXPECT_EQ(changed([](RestoreWish& w) { w.name = "-x"; }), Cause::kInvalid);
+  EXPECT_EQ(changed([](RestoreWish& w) { w.node = NodeNumber(9); }), Cause::kNodeDown);
+  cluster.SetLiveness(NodeNumber(1), Liveness::kSilent);
+  EXPECT_EQ(Refusal(PlanRestore(cluster, wish)), Cause::kNodeDown);
+  cluster.SetLiveness(NodeNumber(1), Liveness::kConnected);
+  Dataset other = testing::Fresh1("db");
+  other.id = DatasetNumber(2);
+  other.operation.done = true;
+  cluster.Put(other);
+  EXPECT_EQ(Refusal(PlanRestore(cluster, wish)), Cause::kExists) << "another took its name meanwhile";
+  EXPECT_EQ(changed([](RestoreWish& w) { w.id = DatasetNumber(2); }), Cause::kInvalid) << "it is not in the trash";
+  cluster.Put(*PlanPurge(cluster, {.operation_id = "p", .id = DatasetNumber(1)}));
+  EXPECT_EQ(Refusal(PlanRestore(cluster, wish)), Cause::kBusy);
+  testing::PlanThrough(cluster, DatasetNumber(1));
+  EXPECT_EQ(Refusal(PlanRestore(cluster, wish)), Cause::kNotFound) << "it is being purged";
+}
+
+TEST(Purge, IsDoneWhenItsLunIsGone) {
+  Cluster cluster = WithTrash();
+  const auto planned = PlanPurge(cluster, {.operation_id = "p", .id = DatasetNumber(1)});
+  ASSERT_TRUE(planned.ok()) << planned.status();
+  EXPECT_FALSE(planned->operation.done);
+  cluster.Put(*planned);
+  const auto action = testing::PlanThrough(cluster, DatasetNumber(1));
+  ASSERT_TRUE(action);
+  EXPECT_EQ(action->kind, ActionKind::kArrayDestroy);
+  const Dataset purging = *cluster.Find(DatasetNumber(1));
+  const auto applied =
+      Apply(purging, {.kind = OutcomeKind::kDestroyed, .dataset = DatasetNumber(1), .epoch = purging.placement.epoch},
+            testing::SomeFresh());
+  ASSERT_TRUE(applied);
+  EXPECT_TRUE(applied->gone);
+  EXPECT_TRUE(applied->dataset.operation.done);
+}
+
+TEST(Purge, RefusesWithACause) {
+  Cluster cluster = WithTrash();
+  EXPECT_EQ(Refusal(PlanPurge(cluster, {.operation_id = "p", .id = DatasetNumber(5)})), Cause::kNotFound);
+  Dataset kept = *cluster.Find(DatasetNumber(1));
+  kept.protect = true;
+  cluster.Put(kept);
+  EXPECT_EQ(Refusal(PlanPurge(cluster, {.operation_id = "p", .id = DatasetNumber(1)})), Cause::kForbidden);
+  cluster = TwoNodes();
+  AttachOnAlpha(cluster);
+  EXPECT_EQ(Refusal(PlanPurge(cluster, {.operation_id = "p", .id = DatasetNumber(1)})), Cause::kInvalid)
+      << "it is not in the trash";
+}
+
 TEST(Valve, RefusesAtOnceWithTheWayOut) {
   Cluster cluster = TwoNodes();
   AttachOnAlpha(cluster);
