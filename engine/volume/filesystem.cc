@@ -67,7 +67,10 @@ absl::StatusOr<unique_fd> MakeDetachedMount(const MountRequest& request) {
   const unique_fd context(fsopen("ext4", FSOPEN_CLOEXEC));
   if (!context) return ErrnoStatus(errno, "the kernel knows no ext4 (fsopen)");
   if (fsconfig(context.get(), FSCONFIG_SET_STRING, "source", request.device.c_str(), 0) != 0 ||
-      fsconfig(context.get(), FSCONFIG_SET_STRING, "errors", "remount-ro", 0) != 0) {
+      fsconfig(context.get(), FSCONFIG_SET_STRING, "errors", "remount-ro", 0) != 0 ||
+      // One kernel thread zeroes the inode tables of all filesystems of the machine, and mount and umount wait for its
+      // lock (fs/ext4/super.c, li_list_mtx): one stuck device would hold up all others. A thin LUN reads as zeroes.
+      fsconfig(context.get(), FSCONFIG_SET_FLAG, "noinit_itable", nullptr, 0) != 0) {
     return failed("options", context);
   }
   if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return failed("superblock", context);

@@ -150,7 +150,7 @@ TEST_F(Lingering, CleanUpDoesNotWaitForAStoppedLunServer) {
   for (const pid_t pid : cluster_.Processes("alpha")) {
     if (pid != dead.server) kill(pid, SIGCONT);
   }
-  EXPECT_TRUE(Eventually(kPatience, [&] { return cluster_.Happened("dropped"); })) << cluster_.Ctl({"events"}).output;
+  ASSERT_TRUE(Eventually(kPatience, [&] { return cluster_.Happened("dropped"); })) << cluster_.Ctl({"events"}).output;
   EXPECT_NE(fsync(held.get()), 0) << "a write after the fence is said to be durable";
   EXPECT_NE(kill(dead.server, 0), 0);
   EXPECT_EQ(ReadFile(cluster_.Path("beta", "db") + "/file").value_or("unread"), "durable");
