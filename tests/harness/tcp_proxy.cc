@@ -124,6 +124,11 @@ size_t TcpProxy::held_connections() const {
   return held;
 }
 
+size_t TcpProxy::connections() const {
+  const MutexLock lock(mutex_);
+  return connections_.size();
+}
+
 void TcpProxy::Wake() {
   const uint64_t one = 1;
   if (write(wake_.get(), &one, sizeof one) < 0) std::perror("a proxy's eventfd");

@@ -24,8 +24,8 @@ class TcpProxy {
   // From now on nothing more reaches the server on the connections there are just now: it is taken from the client and
   // kept, also when the client is gone. What the server sends still passes.
   void HoldPresent();
-  // The same for present and future connections on whose way to the server `text` was seen, such as a target's name in a
-  // login.
+  // The same for present and future connections on whose way to the server `text` was seen, such as a target's name in
+  // a login.
   void HoldNaming(const std::string& text);
   // Everything that is held goes on its way.
   void Release();
@@ -33,6 +33,7 @@ class TcpProxy {
   // What is held just now, bytes, and on how many connections.
   size_t held_bytes() const;
   size_t held_connections() const;
+  size_t connections() const;
 
  private:
   struct Connection {

@@ -21,6 +21,7 @@ class Tgtd {
   Tgtd& operator=(const Tgtd&) = delete;
 
   std::string portal() const;  // <address>:<port>
+  int port() const { return port_; }
   int control_number() const { return control_number_; }
   pid_t pid() const { return child_.pid; }
 

@@ -95,20 +95,49 @@ Login LunRig::Grant() {
   Revoke();
   ++epoch_;
   user_ = absl::StrCat("epoch", epoch_);
-  const std::string secret = RandomHex(12);
-  Admin({"--op", "new", "--mode", "account", "--user", user_, "--password", secret});
+  secret_ = RandomHex(12);
+  Admin({"--op", "new", "--mode", "account", "--user", user_, "--password", secret_});
   Admin({"--op", "bind", "--mode", "account", "--tid", kTid, "--user", user_});
   Admin({"--op", "bind", "--mode", "target", "--tid", kTid, "--initiator-name", kInitiator});
+  return Order();
+}
+
+Login LunRig::GrantUnfenced() {
+  ++epoch_;
+  return Order();
+}
+
+Login LunRig::Order() const {
   auto login = NewMessage<Login>();
   login.epoch = epoch_;
   login.lun = 1;
-  EXPECT_TRUE(login.portal.Set(tgtd_.portal()) && login.target.Set(kTarget) && login.initiator.Set(kInitiator) &&
-              login.chap_user.Set(user_) && login.chap_secret.Set(secret));
+  EXPECT_TRUE(login.portal.Set(portal_.empty() ? tgtd_.portal() : portal_) && login.target.Set(kTarget) &&
+              login.initiator.Set(kInitiator) && login.chap_user.Set(user_) && login.chap_secret.Set(secret_));
   return login;
 }
 
 void LunRig::Start(const std::vector<std::string>& more_arguments) {
+  ASSERT_NO_FATAL_FAILURE(Spawn(more_arguments, {}));
+  Expect<Hello>();
+}
+
+void LunRig::Die() {
+  kill(lun_.pid, SIGKILL);
+  ASSERT_TRUE(WaitLunEnd());
+}
+
+void LunRig::StartSuccessor(const LunClient::Received& lent, const std::vector<std::string>& more_arguments) {
+  std::vector<std::string> arguments = {"--fuse-fd", "4", "--arena-fd", "5"};
+  arguments.insert(arguments.end(), more_arguments.begin(), more_arguments.end());
+  client_.reset();
+  ASSERT_NO_FATAL_FAILURE(Spawn(arguments, {{lent.fuse.get(), 4}, {lent.arena.get(), 5}}));
+  Expect<Hello>();
+  Expect<SessionLost>();
+}
+
+void LunRig::Spawn(std::vector<std::string> more_arguments, std::vector<std::pair<int, int>> keep) {
   ChildOptions options;
+  options.keep = std::move(keep);
   // A test that is killed takes it along: its requests must not hang whoever touches the file next.
   options.argv = {"setpriv",       "--pdeathsig", "KILL",         std::string(FLOCKER_BIN_DIR) + "/flocker-lun",
                   "--node",        "alpha",       "--dataset",    kDataset,
@@ -126,7 +155,6 @@ void LunRig::Start(const std::vector<std::string>& more_arguments) {
     if (client.ok()) client_ = *std::move(client);
     return client_.has_value();
   }));
-  Expect<Hello>();
 }
 
 LunClient::Received LunRig::Reconnect() {

@@ -12,6 +12,7 @@
 #include <future>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -43,13 +44,26 @@ class LunRig {
 
   // Starts flocker-lun and connects; kHello is taken.
   void Start(const std::vector<std::string>& more_arguments = {});
+  // SIGKILL; dead when it returns.
+  void Die();
+  // As the agent: starts a successor of a dead process with what `lent` (of Reconnect) holds, and connects; kHello and
+  // kSessionLost are taken.
+  void StartSuccessor(const LunClient::Received& lent, const std::vector<std::string>& more_arguments = {});
   // A second connection, as after a restart of the agent; its kHello is the result.
   LunClient::Received Reconnect();
+
+  void Disconnect() { client_.reset(); }
 
   // As control: nobody gets in any more, and the sessions that are there are gone when it returns.
   void Revoke();
   // Revoke, then a grant of a later epoch with a fresh secret.
   Login Grant();
+  // As control must never do it: a later epoch for the account of the last grant, whose sessions go on.
+  Login GrantUnfenced();
+  // Where logins go to instead of tgtd itself.
+  void set_portal(const std::string& portal) { portal_ = portal; }
+  // The sessions that tgtd has, by id.
+  std::vector<std::string> Sessions();
   // The sessions end; what may log in stays.
   void CutSessions();
   // Start, Grant, and the answer to it is kReady.
@@ -95,13 +109,15 @@ class LunRig {
   flocker::testing::Tgtd& tgtd() { return tgtd_; }
   pid_t pid() const { return lun_.pid; }
   const std::string& file() const { return file_; }
+  const std::string& directory() const { return scratch_.path(); }
   const std::string& backing() const { return backing_; }
   const std::string& socket() const { return socket_; }
   std::string log() const;
 
  private:
   void Admin(const std::vector<std::string>& args);
-  std::vector<std::string> Sessions();
+  Login Order() const;
+  void Spawn(std::vector<std::string> more_arguments, std::vector<std::pair<int, int>> keep);
 
   flocker::testing::ScratchDir scratch_;
   flocker::testing::Tgtd tgtd_;
@@ -112,6 +128,8 @@ class LunRig {
   std::optional<LunClient> client_;
   uint64_t epoch_ = 0;
   std::string user_;
+  std::string secret_;
+  std::string portal_;
 };
 
 // What a write came back with; -1 and a failure when it does not come back within 20 s (the rig's end will fail it
