@@ -14,6 +14,9 @@ namespace {
 constexpr char kPortal[] = "10.77.1.1:3260";
 constexpr absl::Duration kPoll = absl::Milliseconds(50);
 
+// Sparse. Control promises ten times as much, 75 GiB to a dataset; what is destroyed counts on.
+constexpr uint64_t kPoolBytes = uint64_t{512} << 30;
+
 std::string Storage(int host) { return absl::StrCat("10.77.1.", host); }
 std::string Control(int host) { return absl::StrCat("10.77.2.", host); }
 std::string Net(const std::string& address) { return address + "/24"; }
@@ -31,7 +34,7 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Create(const std::string& dir,
   const std::map<std::string, std::string> settings = {
       {"LAB_HOSTS", absl::StrJoin(hosts, ",")}, {"LAB_PORTAL", kPortal}, {"LAB_CONTROL", control_host + ":4524"}};
 
-  MachineOptions array = {.name = "array", .settings = settings};
+  MachineOptions array = {.name = "array", .disk_bytes = kPoolBytes, .settings = settings};
   array.services = {"tgtd", options.control_apart ? "sshd" : "control"};
   ASSIGN_OR_RETURN(cluster->array_, cluster->lab_->Add(array, {{.name = "storage", .addresses = {Net(Storage(1))}},
                                                                {.name = "control", .addresses = {Net(Control(1))}}}));

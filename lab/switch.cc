@@ -79,6 +79,10 @@ class Switch::Fabric {
   absl::Status AddPort(const std::string& name, const std::string& path);
   absl::Status SetLink(const std::string& from, const std::string& to, const Link& link);
   Count CountOf(const std::string& from, const std::string& to);
+  bool Connected(const std::string& name) {
+    const Port* port = Find(name);
+    return port != nullptr && port->socket.is_open();
+  }
 
  private:
   struct Port {
@@ -349,6 +353,10 @@ absl::Status Switch::AddPort(const std::string& name, const std::string& socket)
 
 absl::Status Switch::SetLink(const std::string& from, const std::string& to, const Link& link) {
   return fabric_->Do([&] { return fabric_->SetLink(from, to, link); });
+}
+
+bool Switch::Connected(const std::string& port) const {
+  return fabric_->Do([&] { return fabric_->Connected(port); });
 }
 
 Switch::Count Switch::CountOf(const std::string& from, const std::string& to) const {

@@ -112,7 +112,7 @@ void Scenario::Until(Machine& machine, const std::string& command, absl::Duratio
 
 void Scenario::Create(int number) {
   const absl::Time start = absl::Now();
-  Run(node(number), absl::StrCat("mkdir ", Path(number), " && stat -t ", Path(number), "/."));
+  Run(node(number), absl::StrCat("mkdir ", Path(number), " && ls ", Path(number)));
   Report("create", absl::Now() - start);
 }
 
