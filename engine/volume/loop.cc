@@ -84,8 +84,8 @@ absl::Status LimitRequestSize(int number) {
   return absl::OkStatus();
 }
 
-// The loop driver takes the size from the inode, and on Linux 6.1 (no more on 6.18) does not ask a FUSE server for it: a
-// inode of a root that nobody looked at yet says 0, one whose LUN has grown the old size. statx(2) with FORCE_SYNC
+// The loop driver takes the size from the inode, and on Linux 6.1 (no more on 6.18) does not ask a FUSE server for it:
+// a inode of a root that nobody looked at yet says 0, one whose LUN has grown the old size. statx(2) with FORCE_SYNC
 // asks.
 absl::Status LearnSize(int file, const std::string& path) {
   struct statx learnt {};
