@@ -84,6 +84,17 @@ absl::Status LimitRequestSize(int number) {
   return absl::OkStatus();
 }
 
+// The loop driver takes the size from the inode, and on Linux 6.1 (no more on 6.18) does not ask a FUSE server for it:
+// a inode of a root that nobody looked at yet says 0, one whose LUN has grown the old size. statx(2) with FORCE_SYNC
+// asks.
+absl::Status LearnSize(int file, const std::string& path) {
+  struct statx learnt {};
+  if (statx(file, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &learnt) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("cannot learn the size of ", path));
+  }
+  return absl::OkStatus();
+}
+
 // Everything after LOOP_CONFIGURE; when it fails the caller detaches.
 absl::StatusOr<LoopDevice> Finish(int number, const std::string& backing_file) {
   ASSIGN_OR_RETURN(const LoopDevice loop, Describe(number));
@@ -109,6 +120,7 @@ absl::StatusOr<LoopDevice> AttachLoop(const std::string& backing_file, uint32_t 
   }
   const unique_fd file(open(backing_file.c_str(), O_RDWR | O_CLOEXEC));
   if (!file) return ErrnoStatus(errno, absl::StrCat("cannot open ", backing_file, " for a loop device"));
+  RETURN_IF_ERROR(LearnSize(file.get(), backing_file));
   const unique_fd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
   if (!control) return ErrnoStatus(errno, "cannot open /dev/loop-control (is the loop module loaded?)");
 
@@ -191,6 +203,9 @@ absl::Status GrowLoop(const LoopDevice& loop) {
   if (!IsAttached(loop)) {
     return Refuse(Cause::kStale, absl::StrCat(loop.path(), " is no longer attached to ", loop.backing_file));
   }
+  const unique_fd file(open(loop.backing_file.c_str(), O_PATH | O_CLOEXEC));
+  if (!file) return ErrnoStatus(errno, absl::StrCat("cannot open ", loop.backing_file, " to grow ", loop.path()));
+  RETURN_IF_ERROR(LearnSize(file.get(), loop.backing_file));
   if (ioctl(device.get(), LOOP_SET_CAPACITY, 0) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot grow ", loop.path(), " (LOOP_SET_CAPACITY)"));
   }

@@ -1,0 +1,19 @@
+// What machines boot from (built by image.sh), and how fast this host can run it.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace flocker::lab {
+
+struct Image {
+  std::string dir;          // vmlinuz, initrd, root.img; never written to
+  std::string accelerator;  // QEMU's -accel
+};
+
+// The built image; FailedPrecondition, naming the command, when there is none. The accelerator is kvm only if a machine
+// truly boots with it: /dev/kvm may open and still not work. That is tried once in the host's boot.
+absl::StatusOr<Image> FindImage();
+
+}  // namespace flocker::lab
