@@ -91,8 +91,10 @@ FileAnswer AnswerOf(const FuseRequest& request, std::span<const std::byte> raw, 
       return SetAttributes(raw, geometry);
     case FUSE_OPEN: {
       fuse_open_out out{};
-      // No page cache of the file's own: the loop device's is enough, and O_DIRECT reaches the LUN.
-      out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
+      // No page cache of the file's own: the loop device's is enough, and O_DIRECT reaches the LUN. No FLUSH
+      // (Linux 5.16): close(2) would wait for us, and one that happens in the execve of our own successor would wait
+      // for ever.
+      out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES | FOPEN_NOFLUSH;
       return With(out);
     }
     case FUSE_STATFS: {
@@ -102,7 +104,6 @@ FileAnswer AnswerOf(const FuseRequest& request, std::span<const std::byte> raw, 
       out.st.files = 1;
       return With(out);
     }
-    case FUSE_FLUSH:  // close(2) promises nothing about the medium
     case FUSE_RELEASE:
     case FUSE_DESTROY:
       return {};

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "engine/base/log.h"
+#include "engine/lun/own_cgroup.h"
 #include "engine/lun/server.h"
 
 namespace {
@@ -63,6 +64,9 @@ int main(int argc, char** argv) {
   options.task_timeout = std::chrono::seconds(task_timeout);
   flocker::InitLogging("flocker-lun " + options.node + "/" + options.dataset.substr(0, 8));
 
+  if (const absl::Status joined = flocker::lun::JoinOwnCgroup(); !joined.ok()) {
+    spdlog::warn("{}: the memory limit of whoever started it counts for it, too", std::string(joined.message()));
+  }
   auto server = flocker::lun::Server::Create(options);
   if (!server.ok()) {
     spdlog::error("{}", std::string(server.status().message()));

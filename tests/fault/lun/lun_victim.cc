@@ -15,9 +15,10 @@
 namespace flocker::testing {
 
 bool LunVictim::IsIt(pid_t pid) const {
+  // Its name first: of a process in the middle of an execve the arguments may be long in coming.
+  if (ReadFile(absl::StrCat("/proc/", pid, "/comm")).value_or("") != "flocker-lun\n") return false;
   const std::string arguments = ReadFile(absl::StrCat("/proc/", pid, "/cmdline")).value_or("");
-  return absl::StrContains(arguments.substr(0, arguments.find('\0')), "flocker-lun") &&
-         absl::StrContains(arguments, dataset_id_) && absl::StrContains(arguments, directory_);
+  return absl::StrContains(arguments, dataset_id_) && absl::StrContains(arguments, directory_);
 }
 
 pid_t LunVictim::Find() const {

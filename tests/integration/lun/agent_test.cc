@@ -55,6 +55,13 @@ TEST(LunAgent, ARestartedAgentGetsTheDescriptorsAndWhatItMissed) {
   EXPECT_TRUE(rig.Expect<SessionLost>().has_value());
 }
 
+TEST(LunAgent, ItIsOutOfReachOfTheMemoryLimitOfWhoeverStartedIt) {
+  LunRig rig;
+  ASSERT_NO_FATAL_FAILURE(rig.Start());
+  if (absl::StrContains(rig.log(), "memory limit of whoever")) GTEST_SKIP() << "no cgroup can be made here";
+  EXPECT_TRUE(absl::StrContains(ReadFile(absl::StrCat("/proc/", rig.pid(), "/cgroup")).value_or(""), "/flocker-lun\n"));
+}
+
 TEST(LunAgent, ARequestInFlightIsInTheArenaUntilItIsAnswered) {
   std::future<int> write;
   LunRig rig;

@@ -75,6 +75,23 @@ TEST(LunTakeover, WhatWasNotAnsweredIsExecutedAgain) {
   EXPECT_EQ(WriteBlock(rig.file(), 'c'), 0);
 }
 
+// The agent's threads open the file while they attach a loop device; the successor is started by another one of them.
+TEST(LunTakeover, ClosingTheFileDoesNotWaitForADeadServer) {
+  LunRig rig;
+  const Watchdog watchdog(rig.directory(), absl::Seconds(20));
+  ASSERT_NO_FATAL_FAILURE(rig.StartServing());
+  unique_fd fd(open(rig.file().c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(fd.valid());
+  const auto lent = rig.Reconnect();
+  rig.Die();
+  const auto started = RunCommand({"true"}, absl::Seconds(5));  // its execve closes its copy of the descriptor
+  ASSERT_TRUE(started.ok()) << started.status();
+  fd.reset();
+  ASSERT_NO_FATAL_FAILURE(rig.StartSuccessor(lent));
+  rig.Send(rig.Grant());
+  EXPECT_TRUE(rig.Expect<Resumed>().has_value());
+}
+
 TEST(LunTakeover, NothingIsExecutedUnderAnEpochThatThePredecessorUsed) {
   std::future<int> write;
   LunRig rig;
