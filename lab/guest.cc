@@ -14,7 +14,7 @@ namespace {
 
 // How long a machine that runs may take for an answer; an emulated one on a busy host is slow.
 constexpr absl::Duration kAnswer = absl::Seconds(20);
-// A request to a port that nobody in the machine has opened yet is lost: ask again.
+// A request to a port that nobody in the machine has opened yet is lost: ask again, and with more patience each time.
 constexpr absl::Duration kAskAgain = absl::Milliseconds(300);
 constexpr absl::Duration kPoll = absl::Milliseconds(20);
 constexpr size_t kChunk = size_t{1} << 20;
@@ -29,7 +29,8 @@ absl::StatusOr<nlohmann::json> Guest::Call(const std::string& command, const nlo
   // Another id: the answer to a request that we gave up.
   while (answer.ok() && answer->value("id", int64_t{0}) != id) answer = socket_.Receive(deadline);
   if (!answer.ok()) {
-    socket_.Close();
+    answers_ = false;
+    if (!sent.ok() || !absl::IsDeadlineExceeded(answer.status())) socket_.Close();
     return answer.status();
   }
   if (answer->contains("return")) return (*answer)["return"];
@@ -37,20 +38,29 @@ absl::StatusOr<nlohmann::json> Guest::Call(const std::string& command, const nlo
 }
 
 absl::Status Guest::Synchronize(absl::Time deadline) {
-  if (socket_.connected()) return absl::OkStatus();
-  while (true) {
-    absl::Status status = socket_.Connect(path_);
-    if (status.ok())
-      status = Call("guest-ping", nlohmann::json::object(), std::min(deadline, absl::Now() + kAskAgain)).status();
-    if (status.ok()) return status;
-    if (absl::Now() > deadline) return status;
-    absl::SleepFor(kPoll);
+  absl::Duration patience = kAskAgain;
+  while (!answers_) {
+    // The connection is kept from one attempt to the next: a new one makes the agent open its port anew, which is slow.
+    absl::Status status = socket_.connected() ? absl::OkStatus() : socket_.Connect(path_);
+    if (status.ok()) {
+      status = Call("guest-ping", nlohmann::json::object(), std::min(deadline, absl::Now() + patience)).status();
+    }
+    answers_ = status.ok();
+    if (!answers_ && absl::Now() > deadline) return status;
+    if (!answers_ && !absl::IsDeadlineExceeded(status)) absl::SleepFor(kPoll);
+    patience = std::min(2 * patience, kAnswer);
   }
+  return absl::OkStatus();
 }
 
 absl::Status Guest::WaitReady(absl::Time deadline) {
-  socket_.Close();
+  answers_ = false;
   return Synchronize(deadline);
+}
+
+void Guest::Close() {
+  socket_.Close();
+  answers_ = false;
 }
 
 absl::StatusOr<CommandResult> Guest::Exec(const std::string& command, const std::string& input,

@@ -28,7 +28,8 @@ class Guest {
   absl::Status Push(const std::string& path, const std::string& content, mode_t mode = 0644);
   absl::StatusOr<std::string> Pull(const std::string& path);
 
-  void Close() { socket_.Close(); }
+  // The machine is gone, or starts anew.
+  void Close();
 
  private:
   absl::StatusOr<nlohmann::json> Call(const std::string& command, const nlohmann::json& arguments, absl::Time deadline);
@@ -38,6 +39,7 @@ class Guest {
   const std::string path_;
   JsonSocket socket_;
   int64_t last_id_ = 0;
+  bool answers_ = false;  // as far as we know
 };
 
 }  // namespace flocker::lab
