@@ -40,7 +40,8 @@ class Switch {
   // unknown port.
   absl::Status SetLink(const std::string& from, const std::string& to, const Link& link);
 
-  // Whether a machine is at the port. Its connection counts from when the switch took it, soon after connect(2) returned.
+  // Whether a machine is at the port. Its connection counts from when the switch took it, soon after connect(2)
+  // returned.
   bool Connected(const std::string& port) const;
 
   struct Count {
