@@ -4,6 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "engine/agent/predecessor.h"
 #include "engine/base/fault.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
@@ -16,6 +18,7 @@ namespace flocker {
 namespace {
 
 constexpr char kCatalogFile[] = "catalog";
+constexpr absl::Duration kPredecessorTimeout = absl::Seconds(10);  // to end once nothing holds it any more
 
 AttachOrder FromRpc(const rpc::Attach& attach, const DatasetId& id) {
   return {.id = id,
@@ -39,8 +42,15 @@ AttachOrder FromRpc(const rpc::Attach& attach, const DatasetId& id) {
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config) {
   for (const char* directory : {"", "/mnt"}) RETURN_IF_ERROR(MakeDirectories(config.root + directory, 0711));
   for (const char* directory : {"/lun", "/format"}) RETURN_IF_ERROR(MakeDirectories(config.root + directory, 0700));
-  ASSIGN_OR_RETURN(Journal journal, Journal::Open(config.root));
-  std::unique_ptr<Agent> agent(new Agent(config, std::move(journal)));
+  RETURN_IF_ERROR(EnsureFuseControl());
+  const absl::Time deadline = absl::Now() + kPredecessorTimeout;
+  auto journal = Journal::Open(config.root);
+  while (absl::IsFailedPrecondition(journal.status()) && HelpToEnd(config.root) && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(20));
+    journal = Journal::Open(config.root);
+  }
+  RETURN_IF_ERROR(journal.status());
+  std::unique_ptr<Agent> agent(new Agent(config, *std::move(journal)));
   RETURN_IF_ERROR(agent->Open());
   return agent;
 }
@@ -54,7 +64,6 @@ Agent::~Agent() {
 }
 
 absl::Status Agent::Open() {
-  RETURN_IF_ERROR(EnsureFuseControl());
   rpc::TreeWelcome welcome;
   welcome.set_node_id(journal_.node().str());
   welcome.set_node_name(config_.name);

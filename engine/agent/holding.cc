@@ -436,6 +436,9 @@ MountRequest Holding::MountOptions(const std::string& path) const {
 
 absl::Status Holding::Format() {
   ASSIGN_OR_RETURN(const LoopDevice loop, Loop());
+  // An agent that was killed within LOOP_CONFIGURE left a device of no size: the kernel's question for it was cut
+  // short.
+  RETURN_IF_ERROR(GrowLoop(loop));
   RETURN_IF_ERROR(UnmountFilesystem(FormatPath()));  // where an agent that died left it
   bool formatted = false;
   FreshRoot root;

@@ -12,6 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "engine/agent/predecessor.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
 
@@ -52,6 +53,7 @@ absl::StatusOr<Journal> Journal::Open(const std::string& root) {
   if (flock(journal.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     return absl::FailedPreconditionError(absl::StrCat("another flocker-agent runs on ", root));
   }
+  RETURN_IF_ERROR(SignLock(journal.lock_.get()));
   const std::string node_file = absl::StrCat(root, "/node");
   auto text = ReadFile(node_file);
   if (absl::IsNotFound(text.status())) {
