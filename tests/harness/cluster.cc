@@ -204,8 +204,17 @@ void TestCluster::SignalNode(const std::string& node, int signal) {
   EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return Processes(node).size() == 1; }));
 }
 
-std::string TestCluster::BackingFile(const std::string& dataset_id) const {
-  return absl::StrCat(pool_, "/", dataset_id, ".img");
+std::string TestCluster::Id(const std::string& dataset) {
+  std::optional<Row> row;  // a busy machine's control may be late with an answer
+  EXPECT_TRUE(Eventually(kStartTimeout, [&] {
+    row = Find(dataset);
+    return row.has_value();
+  })) << dataset;
+  return row ? row->id : "";
+}
+
+std::string TestCluster::BackingFile(const std::string& dataset) {
+  return absl::StrCat(pool_, "/", Id(dataset), ".img");
 }
 
 void TestCluster::DestroyAll() {

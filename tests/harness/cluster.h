@@ -62,7 +62,9 @@ class TestCluster {
   void SignalNode(const std::string& node, int signal);
   SideNetwork& side_network() { return *side_network_; }
   // The LUN's bytes as the array keeps them.
-  std::string BackingFile(const std::string& dataset_id) const;
+  std::string BackingFile(const std::string& dataset);
+  // The dataset's id; a failure when none is known by that name.
+  std::string Id(const std::string& dataset);
   bool Happened(const std::string& event_text) { return absl::StrContains(Ctl({"events"}).output, event_text); }
 
   std::string dir() const { return scratch_.path(); }

@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -128,7 +129,9 @@ TEST_F(Lingering, DeadFilesystemIsInNobodysWayAndGoesWithItsHolder) {
   // And the dead one holds up neither the next release nor a restart of the agent.
   cluster_.agent("alpha").Kill();
   ASSERT_TRUE(cluster_.StartAgent("alpha").ok());
-  ASSERT_EQ(Mv("db", "alpha", "beta"), 0) << cluster_.Why("db");
+  int moved = EROFS;  // so long as flocker-fs has not heard from the new agent that control can be reached
+  ASSERT_TRUE(Eventually(kPatience, [&] { return (moved = Mv("db", "alpha", "beta")) != EROFS; }));
+  ASSERT_EQ(moved, 0) << cluster_.Why("db");
   ASSERT_EQ(ReadFile(cluster_.Path("beta", "db") + "/file").value_or("unread"), "written beside the dead one");
 
   EXPECT_TRUE(LoopExists(dead));

@@ -31,7 +31,7 @@ class Reboot : public ClusterTest {
 
 TEST_F(Reboot, BringsBackWhatIsDesiredThereAndLeavesAloneWhatWasMovedAway) {
   for (const char* name : {"a", "b", "damaged", "moved", "destroyed"}) MakeOnAlpha(name, name);
-  const std::string damaged = cluster_.BackingFile(cluster_.Find("damaged")->id);
+  const std::string damaged = cluster_.BackingFile("damaged");
   const std::string before = cluster_.NativePath("alpha", "a");
   ASSERT_NO_FATAL_FAILURE(CutPower());
   ASSERT_EQ(Rename(cluster_.tree("beta") + "/alpha/moved", cluster_.Path("beta", "moved")), 0) << cluster_.Why("moved");
@@ -52,13 +52,12 @@ TEST_F(Reboot, BringsBackWhatIsDesiredThereAndLeavesAloneWhatWasMovedAway) {
   EXPECT_EQ(ReadFile(cluster_.Path("beta", "moved") + "/file").value_or("unread"), "beta's");
   // Of what is not here any more, not even an empty directory: a container would be started on it.
   for (const std::string& line : cluster_.Belongings()) {
-    EXPECT_FALSE(absl::StrContains(line, cluster_.dir() + "/alpha/") &&
-                 absl::StrContains(line, cluster_.Find("moved")->id))
+    EXPECT_FALSE(absl::StrContains(line, cluster_.dir() + "/alpha/") && absl::StrContains(line, cluster_.Id("moved")))
         << line;
   }
   const auto left = RunChecked({"ls", cluster_.dir() + "/alpha/mnt"}, absl::Seconds(5));
   ASSERT_TRUE(left.ok()) << left.status();
-  EXPECT_FALSE(absl::StrContains(*left, cluster_.Find("moved")->id)) << *left;
+  EXPECT_FALSE(absl::StrContains(*left, cluster_.Id("moved"))) << *left;
 }
 
 TEST_F(Reboot, OfTheWholeMachineControlAndArrayIncluded) {

@@ -47,7 +47,7 @@ TEST_F(Valve, HalfOfThemAreNotUnlessForced) {
   EXPECT_EQ(MvToBeta("db"), EHOSTDOWN);
   EXPECT_TRUE(absl::StrContains(cluster_.Why("db"), "move --force")) << cluster_.Why("db");
   EXPECT_EQ(RemoveDir(absl::StrCat(cluster_.tree("beta"), "/alpha/db2")), EHOSTDOWN);
-  EXPECT_EQ(cluster_.Find("db")->status, "attached") << "nothing has changed";
+  EXPECT_TRUE(Eventually(kPatience, [&] { return cluster_.AttachedOn("alpha", "db"); })) << "something has changed";
   EXPECT_FALSE(cluster_.Happened("fenced"));
 
   CommandResult forced = cluster_.Ctl({"move", "-d", "db", "-t", "beta"});

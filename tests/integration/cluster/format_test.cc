@@ -21,7 +21,7 @@ TEST_F(Format, IsNotHeldUpByWhatAnEarlierTryLeftMounted) {
   ASSERT_EQ(kill(agent, SIGSTOP), 0);
   const CommandResult made = cluster_.Ctl({"create", "-n", "alpha", "-m", "name=db", "-s", "64M"});
   ASSERT_EQ(made.exit_code, 0) << made.output;
-  const std::string left = absl::StrCat(cluster_.dir(), "/alpha/format/", cluster_.Find("db")->id, ".1");
+  const std::string left = absl::StrCat(cluster_.dir(), "/alpha/format/", cluster_.Id("db"), ".1");
   ASSERT_EQ(MakeDir(left), 0);
   ASSERT_EQ(mount("tmpfs", left.c_str(), "tmpfs", 0, "size=1m"), 0);
   ASSERT_EQ(kill(agent, SIGCONT), 0);
