@@ -8,6 +8,7 @@
 #include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "engine/rpc/channel.h"
+#include "engine/volume/mountinfo.h"
 
 namespace flocker {
 namespace {
@@ -25,18 +26,22 @@ grpc::Status TreeService::Serve(grpc::ServerContext* context, Stream* stream) {
     return ToGrpc(Refuse(Cause::kInvalid, "a tree's stream begins with its hello"));
   }
   {
-    const MutexLock lock(mutex_);
-    if (context_ != nullptr) context_->TryCancel();  // an older flocker-fs; the newest is the one that serves
-    stream_ = stream;
-    context_ = context;
-    device_ = message.hello().fuse_device();
-    pid_ = message.hello().pid();
-    changed_.NotifyAll();
+    const MutexLock writing(
+        writing_);  // until the welcome is said: it is the first word, whoever waits to send another
+    {
+      const MutexLock lock(mutex_);
+      if (context_ != nullptr) context_->TryCancel();  // an older flocker-fs; the newest is the one that serves
+      stream_ = stream;
+      context_ = context;
+      device_ = message.hello().fuse_device();
+      pid_ = message.hello().pid();
+      changed_.NotifyAll();
+    }
+    rpc::TreeDown welcome;
+    *welcome.mutable_welcome() = welcome_;
+    stream->Write(welcome);  // false: the stream ends, which the reader below sees
   }
   spdlog::info("flocker-fs (pid {}) serves {}", message.hello().pid(), message.hello().mountpoint());
-  rpc::TreeDown welcome;
-  *welcome.mutable_welcome() = welcome_;
-  Send(welcome);
   ControlReachable(events_.control_reachable());
   while (stream->Read(&message)) Handle(message);
   const MutexLock writing(writing_);  // nobody writes to it when it goes
@@ -119,6 +124,13 @@ absl::StatusOr<std::optional<uint32_t>> TreeService::Ask(const rpc::TreeDown& me
 }
 
 absl::StatusOr<uint32_t> TreeService::Gate(const DatasetId& id, absl::Duration grace) {
+  // A flocker-fs that outlived the last agent finds this one in a moment. Until then nobody knows what is open through
+  // it, and its own descriptor looks like a user's.
+  if (const auto mount = FindMount(mountpoint_); mount.ok() && mount->has_value()) {
+    const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(kAnswerTimeout);
+    MutexLock lock(mutex_);
+    while (stream_ == nullptr && changed_.WaitUntil(lock, deadline)) continue;
+  }
   rpc::TreeDown down;
   down.mutable_gate()->set_dataset_id(id.str());
   down.mutable_gate()->set_grace_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(grace)));
