@@ -18,7 +18,8 @@ namespace flocker {
 namespace {
 
 constexpr char kCatalogFile[] = "catalog";
-constexpr absl::Duration kPredecessorTimeout = absl::Seconds(10);  // to end once nothing holds it any more
+// A killed agent that waits for a LUN server which is alive ends when that one's io_timeout (90 s) fails its I/O.
+constexpr absl::Duration kPredecessorTimeout = absl::Minutes(2);
 
 AttachOrder FromRpc(const rpc::Attach& attach, const DatasetId& id) {
   return {.id = id,
@@ -46,7 +47,7 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config) {
   const absl::Time deadline = absl::Now() + kPredecessorTimeout;
   auto journal = Journal::Open(config.root);
   while (absl::IsFailedPrecondition(journal.status()) && HelpToEnd(config.root) && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(20));
+    absl::SleepFor(absl::Milliseconds(200));
     journal = Journal::Open(config.root);
   }
   RETURN_IF_ERROR(journal.status());

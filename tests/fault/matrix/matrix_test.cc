@@ -28,7 +28,7 @@ namespace flocker::testing {
 namespace {
 
 constexpr absl::Duration kReachTimeout = absl::Seconds(30);
-constexpr absl::Duration kSettleTimeout = absl::Seconds(60);
+constexpr absl::Duration kSettleTimeout = absl::Seconds(150);  // io_timeout (90 s) and what follows it
 constexpr size_t kVictimsOfARun = std::size(kVictims) / 3;
 
 struct Cell {
