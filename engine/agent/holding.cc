@@ -168,8 +168,9 @@ void Holding::OnLunNotice(const std::string& kind, const std::string& message) {
 
 void Holding::OnLunDied() {
   spdlog::error("{}: flocker-lun died and has no successor; its attachment is given up", id_.str());
-  // The agent still holds the session's descriptor, so requests would wait for ever: they fail instead.
-  if (const absl::Status status = DetachFuseMount(FilePath()); !status.ok()) {
+  // The agent still holds the session's descriptor, so requests would wait for ever: they fail instead. The mount stays
+  // until the loop is gone: detached, its file has no path any more by which the loop could be found.
+  if (const absl::Status status = AbortFuseMount(FilePath()); !status.ok()) {
     spdlog::error("{}: {}", id_.str(), std::string(status.message()));
   }
   const MutexLock lock(mutex_);

@@ -417,8 +417,9 @@ void LunServer::Fence() {
   Send(lun::NewMessage<lun::Fence>());
 }
 
+// The mount stays until the loop device is gone: without it the file has no path by which the loop could be found.
 void LunServer::CutOff() {
-  if (const absl::Status status = DetachFuseMount(paths_.file); !status.ok()) {
+  if (const absl::Status status = AbortFuseMount(paths_.file); !status.ok()) {
     spdlog::error("{}: {}", paths_.dataset.str(), std::string(status.message()));
   }
 }
