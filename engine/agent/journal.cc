@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -12,11 +13,22 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "engine/agent/predecessor.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
 
 namespace flocker {
+namespace {
+
+// Says in the lock file whose it is, for whoever finds it taken.
+absl::Status SignLock(int lock) {
+  const std::string pid = absl::StrCat(getpid(), "\n");
+  if (ftruncate(lock, 0) != 0 || pwrite(lock, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+    return ErrnoStatus(errno, "cannot write to the agent's lock file");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 std::string ToText(const Attachment& a) {
   const nlohmann::json json = {{"id", a.id.str()},           {"name", a.name},     {"mount_epoch", a.mount_epoch},

@@ -1,8 +1,5 @@
 #include "engine/agent/predecessor.h"
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <csignal>
 #include <cstdint>
 #include <string_view>
@@ -13,7 +10,6 @@
 #include "absl/strings/strip.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
-#include "engine/base/status.h"
 #include "engine/lun/client.h"
 #include "engine/volume/fuse_mount.h"
 #include "engine/volume/mountinfo.h"
@@ -37,14 +33,6 @@ bool IsBeingKilled(int pid) {
 }
 
 }  // namespace
-
-absl::Status SignLock(int lock) {
-  const std::string pid = absl::StrCat(getpid(), "\n");
-  if (ftruncate(lock, 0) != 0 || pwrite(lock, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
-    return ErrnoStatus(errno, "cannot write to the agent's lock file");
-  }
-  return absl::OkStatus();
-}
 
 bool HelpToEnd(const std::string& root) {
   const auto holder = ReadFile(absl::StrCat(root, "/lock"));

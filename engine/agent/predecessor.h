@@ -3,12 +3,7 @@
 
 #include <string>
 
-#include "absl/status/status.h"
-
 namespace flocker {
-
-// Says in the lock file of `root` whose it is, for whoever finds it taken. `lock` is open for writing.
-absl::Status SignLock(int lock);
 
 // A killed agent does not end while a thread of it waits in the kernel for a LUN's file whose flocker-lun was killed as
 // well: only the close of the last /dev/fuse descriptor would end that wait, and it is the agent's own. If the holder
