@@ -182,6 +182,8 @@ absl::Status TgtArray::Revoke(const DatasetId& id, const flocker::Grant& grant) 
 
 absl::Status TgtArray::Fence(const DatasetId& id, const flocker::Grant& grant) { return Withdraw(id, &grant); }
 
+absl::Status TgtArray::CutOff(const DatasetId& id) { return Withdraw(id, nullptr); }
+
 absl::StatusOr<LunAddress> TgtArray::Renew(const DatasetId& id, const flocker::Grant& previous,
                                            const flocker::Grant& next) {
   RETURN_IF_ERROR(Fence(id, previous));
@@ -270,11 +272,17 @@ absl::StatusOr<std::vector<ArrayEntry>> TgtArray::List() {
   ASSIGN_OR_RETURN(const std::vector<TgtTarget> targets, tgtadm_.Targets());
   ASSIGN_OR_RETURN(const auto stored, pool_.List());
   std::map<DatasetId, ArrayEntry> entries;
-  for (const auto& [id, held] : stored) entries[id] = {.id = id, .size = held.size, .record = held.record};
+  for (const auto& [id, held] : stored)
+    entries[id] = {.id = id, .size = held.size, .used = held.used, .record = held.record};
   for (const TgtTarget& target : targets) {
     if (!absl::StartsWith(target.name, config_.iqn_prefix)) continue;
     const auto id = DatasetId::Parse(std::string_view(target.name).substr(config_.iqn_prefix.size()));
     if (!id || TargetName(*id) != target.name) continue;
+    // Another cluster on the same tgtd names its targets alike; ours serve a file of our pool. One without a LUN is the
+    // trace of a crash.
+    const auto lun = std::find_if(target.luns.begin(), target.luns.end(), IsOurs);
+    const bool ours = lun != target.luns.end() ? lun->backing_file == pool_.BackingFile(*id) : stored.contains(*id);
+    if (!ours) continue;
     ArrayEntry& entry = entries[*id];
     entry.id = *id;
     entry.exported = true;

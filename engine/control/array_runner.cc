@@ -64,6 +64,10 @@ StepOutcome RunArrayAction(Array& array, const Action& action, const Dataset& da
   return outcome;
 }
 
+absl::Status CutOffStrayOn(Array& array, const DatasetId& id, const std::string& initiator) {
+  return initiator.empty() ? array.CutOff(id) : array.Fence(id, GrantOfInitiator(id, initiator));
+}
+
 ArrayRunner::ArrayRunner(Array& array, size_t threads, Callbacks callbacks)
     : array_(array), callbacks_(std::move(callbacks)) {
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
@@ -97,6 +101,18 @@ void ArrayRunner::WriteRecord(const Dataset& dataset) {
 
 void ArrayRunner::RequestCapacity() {
   Enqueue(DatasetId(), [this] { callbacks_.capacity(array_.Capacity()); });
+}
+
+void ArrayRunner::RequestList() {
+  Enqueue(DatasetId(), [this] { callbacks_.list(array_.List()); });
+}
+
+void ArrayRunner::CutOffStray(const DatasetId& id, const std::string& initiator) {
+  Enqueue(id, [this, id, initiator] {
+    if (const absl::Status status = CutOffStrayOn(array_, id, initiator); !status.ok()) {
+      callbacks_.stray_stays(id, status);
+    }
+  });
 }
 
 void ArrayRunner::Enqueue(const DatasetId& id, Job job) {

@@ -34,6 +34,11 @@ class RecordingWorld : public World {
   }
   void WriteRecord(const Dataset&) override {}
   void RequestCapacity() override { ++capacity_requests; }
+  void RequestArrayList() override { ++list_requests; }
+  void CutOffStray(const DatasetId& dataset, const std::string& initiator) override {
+    strays.emplace_back(dataset, initiator);
+  }
+  absl::Status CheckRoom() override { return room; }
   void Reply(uint64_t call, const rpc::OperationReply& reply) override { replies.emplace_back(call, reply); }
   std::string RandomHex(size_t bytes) override {
     std::string hex = std::to_string(++random);
@@ -43,6 +48,9 @@ class RecordingWorld : public World {
 
   bool fail_commits = false;
   int capacity_requests = 0;
+  int list_requests = 0;
+  absl::Status room;
+  std::vector<std::pair<DatasetId, std::string>> strays;
   uint64_t random = 0;
   std::vector<Batch> batches;
   std::map<DatasetId, Dataset> committed;
