@@ -7,7 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
 
@@ -126,14 +126,14 @@ absl::Status TgtArray::Resize(const DatasetId& id, uint64_t size) {
 
   // tgt cannot grow a LUN in place. The grant stays as it is: whoever comes back before the new LUN is there is the one
   // that may, and finds none for a moment.
-  const absl::Time deadline = absl::Now() + config_.fence_timeout;
+  const absl::Time deadline = SteadyNow() + config_.fence_timeout;
   RETURN_IF_ERROR(DeleteConnections(*target, nullptr, nullptr));
   const bool old = std::any_of(target->luns.begin(), target->luns.end(), IsOurs);
   while (old) {
     absl::Status deleted = tgtadm_.DeleteLun(target->tid, kLun);
     if (deleted.ok()) break;
     if (!absl::IsInternal(deleted)) return deleted;
-    if (absl::Now() > deadline) {
+    if (SteadyNow() > deadline) {
       return absl::DeadlineExceededError(absl::StrCat("cannot grow the LUN of ", target->name,
                                                       ": a command is still in the backing store (", deleted.message(),
                                                       ")"));
@@ -193,7 +193,7 @@ absl::StatusOr<LunAddress> TgtArray::Renew(const DatasetId& id, const flocker::G
 // Withdraws `only`, or every grant there is, and then the target, unless it serves another. See README.md for why each
 // of these steps is needed.
 absl::Status TgtArray::Withdraw(const DatasetId& id, const flocker::Grant* only) {
-  const absl::Time deadline = absl::Now() + config_.fence_timeout;
+  const absl::Time deadline = SteadyNow() + config_.fence_timeout;
   std::set<uint64_t> cut;
   while (true) {
     ASSIGN_OR_RETURN(const std::optional<TgtTarget> target, Find(id));
@@ -223,7 +223,7 @@ absl::Status TgtArray::Withdraw(const DatasetId& id, const flocker::Grant* only)
       if (!absl::IsInternal(deleted)) return deleted;
       stalled = absl::DeadlineExceededError(deleted.message());
     }
-    if (absl::Now() > deadline) return stalled;
+    if (SteadyNow() > deadline) return stalled;
     std::this_thread::sleep_for(absl::ToChronoMilliseconds(kPollPause));
   }
   return only == nullptr ? absl::OkStatus() : ForgetAccount(only->user);

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/fault.h"
 #include "engine/model/codec.h"
 
@@ -84,11 +84,11 @@ ArrayRunner::~ArrayRunner() {
 
 void ArrayRunner::Start(const Action& action, const Dataset& dataset) {
   Enqueue(dataset.id, [this, action, dataset] {
-    const absl::Time start = absl::Now();
+    const absl::Time start = SteadyNow();
     FLOCKER_FAULT_POINT("control.before.", ActionName(action.kind));
     const StepOutcome outcome = RunArrayAction(array_, action, dataset);
     FLOCKER_FAULT_POINT("control.after.", ActionName(action.kind));
-    callbacks_.done(action, outcome, absl::Now() - start);
+    callbacks_.done(action, outcome, SteadyNow() - start);
   });
 }
 

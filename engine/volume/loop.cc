@@ -21,6 +21,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
@@ -195,9 +196,9 @@ absl::Status DetachLoop(const LoopDevice& loop, absl::Duration timeout) {
     }
   }
   // LOOP_CLR_FD takes effect at the last close: ours just now, or that of whoever else has it open or mounted.
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = SteadyNow() + timeout;
   while (IsAttached(loop)) {
-    if (absl::Now() >= deadline) {
+    if (SteadyNow() >= deadline) {
       return Refuse(Cause::kBusy, absl::StrCat(loop.path(), " over ", loop.backing_file,
                                                " is still open or mounted somewhere; it detaches when that ends"));
     }

@@ -94,7 +94,7 @@ TEST_F(Growth, OfNothingByDatasetsThatComeAndGo) {
     EXPECT_LE(now.descriptors, then.descriptors + 8) << name;
     EXPECT_LE(now.threads, then.threads + 4) << name;
     // What events, tombstones and caches take: bounded, some KiB a cycle until their bounds.
-    EXPECT_LE(now.resident_kib, then.resident_kib + 4096 + 24L * cycles) << name;
+    EXPECT_LE(now.resident_kib, then.resident_kib + 4096 + 8L * cycles) << name;
   }
   for (const char* directory : {"/pool", "/alpha/lun", "/alpha/mnt", "/alpha/format", "/alpha/journal", "/beta/lun",
                                 "/beta/mnt", "/beta/format", "/beta/journal"}) {
