@@ -6,7 +6,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/status.h"
 
 namespace flocker {
@@ -27,7 +27,7 @@ void Log(const Refusals::Subject& subject, const absl::Status& why) {
 }  // namespace
 
 bool Refusals::Fresh(const Subject& subject, const absl::Status& why) {
-  const absl::Time now = absl::Now();
+  const absl::Time now = SteadyNow();
   MutexLock lock(mutex_);
   if (told_.size() > kRemember) {
     absl::erase_if(told_, [&](const auto& entry) { return now - entry.second >= kQuiet; });

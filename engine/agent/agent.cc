@@ -92,6 +92,8 @@ absl::Status Agent::Open() {
                                    absl::StrCat("unix:", config_.root, "/agent.sock"), "--mountpoint", config_.tree},
                           .mountpoint = config_.tree,
                           .pid_file = absl::StrCat(config_.root, "/fs.pid")});
+  reconciler_ = std::make_unique<Reconciler>(Reconciler::Config{
+      .root = config_.root, .interval = config_.reconcile_interval, .held = [this] { return Keys(); }});
   owned_link_ = std::make_unique<ControlLink>(
       config_.control, ControlLink::Events{.hello = [this] { return Hello(); },
                                            .reachable = [this](bool reachable) { OnReachable(reachable); },
@@ -161,6 +163,26 @@ std::vector<std::shared_ptr<Holding>> Agent::HoldingsOf(const DatasetId& id) {
   return all;
 }
 
+std::set<AttachmentKey> Agent::Keys() {
+  const MutexLock lock(mutex_);
+  std::set<AttachmentKey> keys;
+  for (const auto& [key, holding] : holdings_) keys.insert(key);
+  return keys;
+}
+
+// Only while control listens: what is sent to nobody is lost.
+void Agent::TellStrays() {
+  const ControlLink* link = link_;
+  if (link == nullptr || !link->reachable()) return;
+  for (const Reconciler::Finding& finding : reconciler_->TakeFindings()) {
+    rpc::AgentUp up;
+    up.mutable_notice()->set_dataset_id(finding.dataset.str());
+    up.mutable_notice()->set_kind("stray");
+    up.mutable_notice()->set_message(absl::StrCat("on ", config_.name, ": ", finding.message));
+    Send(up);
+  }
+}
+
 void Agent::Send(const rpc::AgentUp& message) {
   ControlLink* link = link_;
   if (link != nullptr) link->Send(message);
@@ -213,6 +235,7 @@ void Agent::OnTick() {
   }
   finished.clear();  // joins their threads, which have nothing left to do
   for (const auto& holding : Holdings()) holding->OnTick();
+  TellStrays();
 }
 
 void Agent::OnControl(const rpc::AgentDown& message) {

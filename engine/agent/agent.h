@@ -15,6 +15,7 @@
 #include "engine/agent/holding.h"
 #include "engine/agent/journal.h"
 #include "engine/agent/node_view.h"
+#include "engine/agent/reconciler.h"
 #include "engine/agent/tree_process.h"
 #include "engine/agent/tree_service.h"
 #include "engine/agent/watcher.h"
@@ -29,6 +30,7 @@ struct AgentConfig {
   std::string tree;      // mountpoint
   std::string address;   // of this node, as others may reach it
   std::string binaries;  // directory of flocker-lun and flocker-fs
+  absl::Duration reconcile_interval = absl::Minutes(1);
 };
 
 class Agent {
@@ -40,8 +42,6 @@ class Agent {
   Agent& operator=(const Agent&) = delete;
 
  private:
-  using HoldingKey = std::pair<DatasetId, uint64_t>;  // and its mount epoch
-
   Agent(AgentConfig config, Journal journal);
   absl::Status Open();
   absl::Status StartTreeServer();
@@ -58,6 +58,8 @@ class Agent {
   bool Spent(const DatasetId& id, uint64_t mount_epoch);
   std::vector<std::shared_ptr<Holding>> Holdings();
   std::vector<std::shared_ptr<Holding>> HoldingsOf(const DatasetId& id);
+  std::set<AttachmentKey> Keys();
+  void TellStrays();
   NodeContext Context();
 
   const AgentConfig config_;
@@ -69,13 +71,14 @@ class Agent {
   std::atomic<ControlLink*> link_ = nullptr;
 
   Mutex mutex_;
-  std::map<HoldingKey, std::shared_ptr<Holding>> holdings_ GUARDED_BY(mutex_);
+  std::map<AttachmentKey, std::shared_ptr<Holding>> holdings_ GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Holding>> finished_ GUARDED_BY(mutex_);  // their threads have yet to be joined
   // The last mount epoch let go of, by dataset, on the present stream: an order for it crossed with the news. It is not
   // begun anew: its paths are used up, and control takes the release that is on its way for the whole truth.
   std::map<DatasetId, uint64_t> spent_ GUARDED_BY(mutex_);
 
   std::unique_ptr<TreeProcess> tree_process_;
+  std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<ControlLink> owned_link_;  // last: its thread uses all of the above
 };
 

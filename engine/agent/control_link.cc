@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "engine/rpc/channel.h"
@@ -42,7 +42,7 @@ void ControlLink::Send(const rpc::AgentUp& message) {
 bool ControlLink::Execute(const rpc::OperationRequest& request) {
   const MutexLock lock(mutex_);
   if (!reachable_) return false;
-  pending_[request.id()] = {.request = request, .since = absl::Now()};
+  pending_[request.id()] = {.request = request, .since = SteadyNow()};
   rpc::AgentUp up;
   *up.mutable_operation() = request;
   queue_.push_back(std::move(up));
@@ -73,7 +73,7 @@ void ControlLink::Run() {
       context_ = &context;
       queue_.clear();
       streaming_ = true;
-      heard_ = absl::Now();
+      heard_ = SteadyNow();
     }
     // A channel of its own each time: gRPC would hold a failed one back for its backoff.
     const auto stub = rpc::Agent::NewStub(OpenChannel(address_));
@@ -119,26 +119,26 @@ void ControlLink::RunStream(Stream& stream, grpc::ClientContext& context) {
 
 // Writes what is queued, and a heartbeat when there is nothing; gives the stream up when control is silent.
 void ControlLink::WriteQueue(Stream& stream, grpc::ClientContext& context) {
-  absl::Time next_heartbeat = absl::Now();
+  absl::Time next_heartbeat = SteadyNow();
   while (true) {
     rpc::AgentUp up;
     {
       MutexLock lock(mutex_);
-      while (streaming_ && queue_.empty() && absl::Now() < next_heartbeat) {
-        const absl::Duration left = next_heartbeat - absl::Now();
+      while (streaming_ && queue_.empty() && SteadyNow() < next_heartbeat) {
+        const absl::Duration left = next_heartbeat - SteadyNow();
         wake_.WaitUntil(
             lock, std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(left) + std::chrono::milliseconds(1));
       }
       if (!streaming_) return;
-      if (absl::Now() - heard_ > heartbeat_timeout_) {
+      if (SteadyNow() - heard_ > heartbeat_timeout_) {
         spdlog::warn("control at {} is silent", address_);
         context.TryCancel();
         return;
       }
       if (queue_.empty()) {
         up.mutable_heartbeat();
-        next_heartbeat = absl::Now() + heartbeat_timeout_ / 5;
-        std::erase_if(pending_, [](const auto& item) { return absl::Now() - item.second.since > kOperationTimeout; });
+        next_heartbeat = SteadyNow() + heartbeat_timeout_ / 5;
+        std::erase_if(pending_, [](const auto& item) { return SteadyNow() - item.second.since > kOperationTimeout; });
       } else {
         up = std::move(queue_.front());
         queue_.pop_front();
@@ -151,7 +151,7 @@ void ControlLink::WriteQueue(Stream& stream, grpc::ClientContext& context) {
 void ControlLink::Handle(const rpc::AgentDown& message) {
   {
     const MutexLock lock(mutex_);
-    heard_ = absl::Now();
+    heard_ = SteadyNow();
     if (message.has_welcome()) heartbeat_timeout_ = absl::Seconds(message.welcome().heartbeat_timeout());
     if (message.has_reply()) pending_.erase(message.reply().id());
   }

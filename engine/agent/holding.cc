@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/fault.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
@@ -283,10 +283,10 @@ void Holding::Run() {
       FLOCKER_FAULT_POINT("agent.", LocalStepName(step));
       continue;
     }
-    const absl::Time start = absl::Now();
+    const absl::Time start = SteadyNow();
     const absl::Status status = RunStep(step);
     if (status.ok()) FLOCKER_FAULT_POINT("agent.", LocalStepName(step));
-    const int64_t took = absl::ToInt64Microseconds(absl::Now() - start);
+    const int64_t took = absl::ToInt64Microseconds(SteadyNow() - start);
     bool let_in = false;
     {
       const MutexLock lock(mutex_);

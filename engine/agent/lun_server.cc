@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "engine/base/subprocess.h"
@@ -85,7 +86,7 @@ absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Find(const LunPaths& paths
 
 absl::Status LunServer::Connect() {
   ASSIGN_OR_RETURN(lun::LunClient client, lun::LunClient::Connect(paths_.socket));
-  auto received = client.Receive(absl::Now() + kStartTimeout);
+  auto received = client.Receive(SteadyNow() + kStartTimeout);
   if (!received.ok()) return received.status();
   const auto* hello = std::get_if<lun::Hello>(&received->report);
   if (hello == nullptr || hello->dataset.view() != paths_.dataset.str() || hello->mount_epoch != paths_.mount_epoch) {
@@ -371,7 +372,7 @@ absl::Status LunServer::WaitReady(uint64_t epoch, absl::Duration timeout) {
 }
 
 absl::Status LunServer::Stop(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = SteadyNow() + timeout;
   while (true) {
     {
       const MutexLock lock(mutex_);
@@ -383,7 +384,7 @@ absl::Status LunServer::Stop(absl::Duration timeout) {
     const absl::Status status = WaitStopped(deadline);
     if (status.ok()) break;
     // The kernel tells the server of the loop device's last close a moment after we know of it.
-    if (ErrnoOf(status) != EBUSY || absl::Now() >= deadline) {
+    if (ErrnoOf(status) != EBUSY || SteadyNow() >= deadline) {
       const MutexLock lock(mutex_);
       stopping_ = false;
       return status;
@@ -396,7 +397,7 @@ absl::Status LunServer::Stop(absl::Duration timeout) {
 }
 
 absl::Status LunServer::WaitStopped(absl::Time deadline) {
-  const auto until = SteadyDeadline(deadline - absl::Now());
+  const auto until = SteadyDeadline(deadline - SteadyNow());
   MutexLock lock(mutex_);
   while (alive_ && refusal_.ok()) {
     if (!changed_.WaitUntil(lock, until)) return absl::DeadlineExceededError("flocker-lun did not end in time");

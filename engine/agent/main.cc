@@ -19,7 +19,12 @@ int main(int argc, char** argv) {
   app.add_option("--control", config.control, "where flocker-control listens: host:port or unix:/path")->required();
   app.add_option("--tree", config.tree, "mountpoint of the tree")->required();
   app.add_option("--address", config.address, "this node's address")->default_val("127.0.0.1");
+  double reconcile = 60;
+  app.add_option("--reconcile-interval", reconcile, "seconds between comparisons of this machine with what is held")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+  config.reconcile_interval = absl::Seconds(reconcile);
 
   flocker::InitLogging("flocker-agent." + config.name);
   std::error_code error;

@@ -33,6 +33,7 @@ struct ArraySession {
 struct ArrayEntry {
   DatasetId id;
   std::optional<uint64_t> size;      // bytes; empty when there is no LUN
+  uint64_t used = 0;                 // bytes of it that take space; 0: nothing was ever written to it
   std::string record;                // as WriteRecord left it; empty when there is none
   bool exported = false;             // a target exists
   std::vector<std::string> allowed;  // initiator names that may log in
@@ -73,6 +74,9 @@ class Array {
   // The same promise against a node that does not cooperate: cuts its live sessions. OK is the proof that not one more
   // write of this grant arrives.
   virtual absl::Status Fence(const DatasetId& id, const flocker::Grant& grant) = 0;
+
+  // Fence of every grant there is, whoever remembers it.
+  virtual absl::Status CutOff(const DatasetId& id) = 0;
 
   // Fence(previous), then Grant(next).
   virtual absl::StatusOr<LunAddress> Renew(const DatasetId& id, const flocker::Grant& previous,

@@ -106,7 +106,7 @@ absl::StatusOr<std::map<DatasetId, PoolEntry>> Pool::List() const {
   // Files come and go meanwhile. Records in base64: one line each, whatever they hold. "end" proves that all arrived.
   ASSIGN_OR_RETURN(const std::string output,
                    Run("list",
-                       "find . -maxdepth 1 -name '*.img' -printf 'img %f %s\\n' && for f in *.json; do "
+                       "find . -maxdepth 1 -name '*.img' -printf 'img %f %s %b\\n' && for f in *.json; do "
                        "if c=$(base64 -w0 \"$f\" 2>&1); then echo \"json $f $c\"; "
                        "elif [ -e \"$f\" ]; then echo \"$c\"; exit 1; fi; done; echo end"));
   std::map<DatasetId, PoolEntry> entries;
@@ -116,13 +116,15 @@ absl::StatusOr<std::map<DatasetId, PoolEntry>> Pool::List() const {
   }
   for (const absl::string_view line : lines) {
     const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
-    if (words.size() != 3) continue;
+    if (words.size() < 3) continue;
     if (const auto backing = IdOf(words[1], ".img"); backing && words[0] == "img") {
       uint64_t size = 0;
-      if (!absl::SimpleAtoi(words[2], &size)) {
+      uint64_t blocks = 0;  // of 512 bytes, whatever the filesystem's are (find(1), %b)
+      if (words.size() != 4 || !absl::SimpleAtoi(words[2], &size) || !absl::SimpleAtoi(words[3], &blocks)) {
         return absl::InternalError(absl::StrCat("the listing of the pool ", directory_, " garbled ", words[1]));
       }
       entries[*backing].size = size;
+      entries[*backing].used = blocks * 512;
     } else if (const auto record = IdOf(words[1], ".json"); record && words[0] == "json") {
       if (!absl::Base64Unescape(words[2], &entries[*record].record)) {
         return absl::InternalError(absl::StrCat("the listing of the pool ", directory_, " garbled ", words[1]));

@@ -20,6 +20,7 @@ namespace flocker {
 
 struct PoolEntry {
   std::optional<uint64_t> size;  // bytes of the backing file; empty when there is none
+  uint64_t used = 0;             // bytes that it takes
   std::string record;            // empty when there is none
 };
 

@@ -7,7 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
 
@@ -126,14 +126,14 @@ absl::Status TgtArray::Resize(const DatasetId& id, uint64_t size) {
 
   // tgt cannot grow a LUN in place. The grant stays as it is: whoever comes back before the new LUN is there is the one
   // that may, and finds none for a moment.
-  const absl::Time deadline = absl::Now() + config_.fence_timeout;
+  const absl::Time deadline = SteadyNow() + config_.fence_timeout;
   RETURN_IF_ERROR(DeleteConnections(*target, nullptr, nullptr));
   const bool old = std::any_of(target->luns.begin(), target->luns.end(), IsOurs);
   while (old) {
     absl::Status deleted = tgtadm_.DeleteLun(target->tid, kLun);
     if (deleted.ok()) break;
     if (!absl::IsInternal(deleted)) return deleted;
-    if (absl::Now() > deadline) {
+    if (SteadyNow() > deadline) {
       return absl::DeadlineExceededError(absl::StrCat("cannot grow the LUN of ", target->name,
                                                       ": a command is still in the backing store (", deleted.message(),
                                                       ")"));
@@ -182,6 +182,8 @@ absl::Status TgtArray::Revoke(const DatasetId& id, const flocker::Grant& grant) 
 
 absl::Status TgtArray::Fence(const DatasetId& id, const flocker::Grant& grant) { return Withdraw(id, &grant); }
 
+absl::Status TgtArray::CutOff(const DatasetId& id) { return Withdraw(id, nullptr); }
+
 absl::StatusOr<LunAddress> TgtArray::Renew(const DatasetId& id, const flocker::Grant& previous,
                                            const flocker::Grant& next) {
   RETURN_IF_ERROR(Fence(id, previous));
@@ -191,7 +193,7 @@ absl::StatusOr<LunAddress> TgtArray::Renew(const DatasetId& id, const flocker::G
 // Withdraws `only`, or every grant there is, and then the target, unless it serves another. See README.md for why each
 // of these steps is needed.
 absl::Status TgtArray::Withdraw(const DatasetId& id, const flocker::Grant* only) {
-  const absl::Time deadline = absl::Now() + config_.fence_timeout;
+  const absl::Time deadline = SteadyNow() + config_.fence_timeout;
   std::set<uint64_t> cut;
   while (true) {
     ASSIGN_OR_RETURN(const std::optional<TgtTarget> target, Find(id));
@@ -221,7 +223,7 @@ absl::Status TgtArray::Withdraw(const DatasetId& id, const flocker::Grant* only)
       if (!absl::IsInternal(deleted)) return deleted;
       stalled = absl::DeadlineExceededError(deleted.message());
     }
-    if (absl::Now() > deadline) return stalled;
+    if (SteadyNow() > deadline) return stalled;
     std::this_thread::sleep_for(absl::ToChronoMilliseconds(kPollPause));
   }
   return only == nullptr ? absl::OkStatus() : ForgetAccount(only->user);
@@ -270,11 +272,17 @@ absl::StatusOr<std::vector<ArrayEntry>> TgtArray::List() {
   ASSIGN_OR_RETURN(const std::vector<TgtTarget> targets, tgtadm_.Targets());
   ASSIGN_OR_RETURN(const auto stored, pool_.List());
   std::map<DatasetId, ArrayEntry> entries;
-  for (const auto& [id, held] : stored) entries[id] = {.id = id, .size = held.size, .record = held.record};
+  for (const auto& [id, held] : stored)
+    entries[id] = {.id = id, .size = held.size, .used = held.used, .record = held.record};
   for (const TgtTarget& target : targets) {
     if (!absl::StartsWith(target.name, config_.iqn_prefix)) continue;
     const auto id = DatasetId::Parse(std::string_view(target.name).substr(config_.iqn_prefix.size()));
     if (!id || TargetName(*id) != target.name) continue;
+    // Another cluster on the same tgtd names its targets alike; ours serve a file of our pool. One without a LUN is the
+    // trace of a crash.
+    const auto lun = std::find_if(target.luns.begin(), target.luns.end(), IsOurs);
+    const bool ours = lun != target.luns.end() ? lun->backing_file == pool_.BackingFile(*id) : stored.contains(*id);
+    if (!ours) continue;
     ArrayEntry& entry = entries[*id];
     entry.id = *id;
     entry.exported = true;

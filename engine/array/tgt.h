@@ -42,6 +42,7 @@ class TgtArray final : public Array {
   absl::StatusOr<LunAddress> Grant(const DatasetId& id, const flocker::Grant& grant) override;
   absl::Status Revoke(const DatasetId& id, const flocker::Grant& grant) override;
   absl::Status Fence(const DatasetId& id, const flocker::Grant& grant) override;
+  absl::Status CutOff(const DatasetId& id) override;
   absl::StatusOr<LunAddress> Renew(const DatasetId& id, const flocker::Grant& previous,
                                    const flocker::Grant& next) override;
   absl::StatusOr<std::vector<ArrayEntry>> List() override;

@@ -12,7 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/status.h"
 
 extern char** environ;
@@ -48,7 +48,7 @@ class SpawnAttributes {
 };
 
 int PollTimeout(absl::Time deadline) {
-  const absl::Duration left = deadline - absl::Now();
+  const absl::Duration left = deadline - SteadyNow();
   if (left <= absl::ZeroDuration()) return 0;
   if (left > absl::Hours(1)) return 3'600'000;
   return static_cast<int>(absl::ToInt64Milliseconds(left)) + 1;
@@ -114,7 +114,7 @@ absl::StatusOr<unique_fd> OpenPidfd(pid_t pid) {
 }
 
 bool WaitEnd(const unique_fd& pidfd, absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = SteadyNow() + timeout;
   while (true) {
     pollfd ready{pidfd.get(), POLLIN, 0};
     const int n = poll(&ready, 1, PollTimeout(deadline));
@@ -141,7 +141,7 @@ absl::StatusOr<CommandResult> RunCommand(const std::vector<std::string>& argv, a
 
   fcntl(reader.get(), F_SETFL, O_NONBLOCK);
 
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = SteadyNow() + timeout;
   CommandResult result;
   std::array<char, 4096> buffer{};
   const auto drain = [&] {

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/fault.h"
 #include "engine/model/codec.h"
 
@@ -64,6 +64,10 @@ StepOutcome RunArrayAction(Array& array, const Action& action, const Dataset& da
   return outcome;
 }
 
+absl::Status CutOffStrayOn(Array& array, const DatasetId& id, const std::string& initiator) {
+  return initiator.empty() ? array.CutOff(id) : array.Fence(id, GrantOfInitiator(id, initiator));
+}
+
 ArrayRunner::ArrayRunner(Array& array, size_t threads, Callbacks callbacks)
     : array_(array), callbacks_(std::move(callbacks)) {
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
@@ -80,11 +84,11 @@ ArrayRunner::~ArrayRunner() {
 
 void ArrayRunner::Start(const Action& action, const Dataset& dataset) {
   Enqueue(dataset.id, [this, action, dataset] {
-    const absl::Time start = absl::Now();
+    const absl::Time start = SteadyNow();
     FLOCKER_FAULT_POINT("control.before.", ActionName(action.kind));
     const StepOutcome outcome = RunArrayAction(array_, action, dataset);
     FLOCKER_FAULT_POINT("control.after.", ActionName(action.kind));
-    callbacks_.done(action, outcome, absl::Now() - start);
+    callbacks_.done(action, outcome, SteadyNow() - start);
   });
 }
 
@@ -97,6 +101,18 @@ void ArrayRunner::WriteRecord(const Dataset& dataset) {
 
 void ArrayRunner::RequestCapacity() {
   Enqueue(DatasetId(), [this] { callbacks_.capacity(array_.Capacity()); });
+}
+
+void ArrayRunner::RequestList() {
+  Enqueue(DatasetId(), [this] { callbacks_.list(array_.List()); });
+}
+
+void ArrayRunner::CutOffStray(const DatasetId& id, const std::string& initiator) {
+  Enqueue(id, [this, id, initiator] {
+    if (const absl::Status status = CutOffStrayOn(array_, id, initiator); !status.ok()) {
+      callbacks_.stray_stays(id, status);
+    }
+  });
 }
 
 void ArrayRunner::Enqueue(const DatasetId& id, Job job) {

@@ -22,6 +22,8 @@ class ArrayRunner {
     std::function<void(const Action&, const StepOutcome&, absl::Duration took)> done;
     std::function<void(const absl::StatusOr<PoolCapacity>&)> capacity;
     std::function<void(const DatasetId&, const absl::Status&)> record_failed;
+    std::function<void(const absl::StatusOr<std::vector<ArrayEntry>>&)> list;
+    std::function<void(const DatasetId&, const absl::Status&)> stray_stays;
   };
 
   ArrayRunner(Array& array, size_t threads, Callbacks callbacks);
@@ -33,6 +35,9 @@ class ArrayRunner {
   void Start(const Action& action, const Dataset& dataset);
   void WriteRecord(const Dataset& dataset);
   void RequestCapacity();
+  void RequestList();
+  // Everybody when `initiator` is empty.
+  void CutOffStray(const DatasetId& id, const std::string& initiator);
 
  private:
   using Job = std::function<void()>;
@@ -49,6 +54,8 @@ class ArrayRunner {
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;  // last: they use all of the above
 };
+
+absl::Status CutOffStrayOn(Array& array, const DatasetId& id, const std::string& initiator);
 
 // What the outcome of an array call means to the planner: OK, or the failure as the record must see it.
 StepOutcome RunArrayAction(Array& array, const Action& action, const Dataset& dataset);

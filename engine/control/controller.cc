@@ -9,10 +9,12 @@
 #include "engine/base/fault.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
+#include "engine/control/array_audit.h"
 #include "engine/model/names.h"
 #include "engine/model/operations.h"
 #include "engine/model/size.h"
 #include "engine/rpc/channel.h"
+#include "engine/store/backup.h"
 
 namespace flocker {
 namespace {
@@ -46,7 +48,8 @@ bool HeldByNode(Phase phase) {
 // What the record beside the LUN tells whoever rebuilds a lost store.
 bool SameDescription(const Dataset& a, const Dataset& b) {
   return a.name == b.name && a.metadata == b.metadata && a.size == b.size && a.formatted == b.formatted &&
-         a.desired.deleted == b.desired.deleted && a.desired.node == b.desired.node && a.protect == b.protect;
+         a.desired.deleted == b.desired.deleted && a.desired.node == b.desired.node && a.protect == b.protect &&
+         a.placement.epoch == b.placement.epoch;
 }
 
 absl::Status OperationStatus(const Operation& operation) {
@@ -84,6 +87,8 @@ Controller::Controller(const ControllerOptions& options, const Snapshot& snapsho
       world_(world),
       purged_(snapshot.tombstones.begin(), snapshot.tombstones.end()),
       next_heartbeat_(now),
+      restored_(snapshot),
+      next_list_(now),
       event_seq_(snapshot.last_event) {
   for (const Node& node : snapshot.nodes) {
     cluster_.PutNode(node);
@@ -146,7 +151,15 @@ void Controller::OnHello(SessionId session, const rpc::AgentHello& hello, absl::
   node.address = hello.node().address();
   node.boot_id = hello.boot_id();
   rpc::AgentDown down;
-  if (const absl::Status status = CheckHello(node); !status.ok()) {
+  absl::Status status = CheckHello(node);
+  if (status.ok() && restored_.held()) {
+    if (restored_.Hear(cluster_, node.id, hello)) {
+      Confirm(now);
+    } else {
+      status = Refuse(Cause::kNoControl, restored_.Reason(cluster_));
+    }
+  }
+  if (!status.ok()) {
     spdlog::warn("refused agent {}: {}", node.name, std::string(status.message()));
     *down.mutable_refused() = ToOutcome(status);
     messages_.emplace_back(session, down);
@@ -168,6 +181,16 @@ void Controller::OnHello(SessionId session, const rpc::AgentHello& hello, absl::
   Event& event = AddEvent("connected", nullptr, absl::StrCat("agent of node ", node.name, " connected"));
   event.node = node.id;
   ReconcileHeld(session, node.id, hello, now);
+}
+
+// Everybody was heard, and nothing is newer than the restored state: it goes on as after any restart.
+void Controller::Confirm(absl::Duration now) {
+  for (const auto& [id, node] : cluster_.nodes()) {
+    SetLiveness(id, Liveness::kSilent);
+    last_heard_[id] = now + options_.heartbeat_timeout;
+  }
+  batch_.meta[kRestoredMeta] = "";
+  AddEvent("restored", nullptr, "the restored state is confirmed: no node holds anything newer");
 }
 
 void Controller::ReconcileHeld(SessionId session, const NodeId& node, const rpc::AgentHello& hello,
@@ -260,6 +283,7 @@ void Controller::OnRefusal(const NodeId& node, const rpc::Refusal& refusal) {
 }
 
 void Controller::OnNotice(const DatasetId& dataset, const std::string& kind, const std::string& message) {
+  if (kind == "stray") ++strays_;  // an agent's reconciler found one
   AddEvent(kind, cluster_.Find(dataset), message);
 }
 
@@ -299,6 +323,9 @@ void Controller::UpdateValve() {
 
 void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now) {
   const auto known = request.id().empty() ? std::nullopt : FindOperation(cluster_, request.id());
+  if (restored_.held()) {
+    return Answer(to, request.id(), DatasetId(), Refuse(Cause::kNoControl, restored_.Reason(cluster_)));
+  }
   if (known) {
     if (known->operation.done) return Answer(to, request.id(), known->dataset, OperationStatus(known->operation));
     return Wait(request.id(), known->dataset, to, now);
@@ -331,6 +358,7 @@ void Controller::OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::
 
 absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& request) {
   if (request.id().empty()) return Refuse(Cause::kInvalid, "an operation without an id");
+  RETURN_IF_ERROR(world_.CheckRoom());
   switch (request.kind_case()) {
     case rpc::OperationRequest::kCreate: {
       const rpc::Create& create = request.create();
@@ -435,6 +463,7 @@ void Controller::OnArrayOutcome(const Action& action, const StepOutcome& outcome
 }
 
 void Controller::OnArrayRestart(absl::Duration now) {
+  if (restored_.held()) return;
   AddEvent("array-restarted", nullptr, "the array forgot its exports; every grant is renewed");
   for (const auto& [id, dataset] : std::map<DatasetId, Dataset>(cluster_.datasets())) {
     if (!HeldByNode(dataset.placement.phase)) continue;
@@ -443,6 +472,49 @@ void Controller::OnArrayRestart(absl::Duration now) {
                   .epoch = dataset.placement.epoch,
                   .message = "the array restarted"},
                  now);
+  }
+}
+
+void Controller::OnArrayList(const absl::StatusOr<std::vector<ArrayEntry>>& entries, absl::Duration now) {
+  const std::set<DatasetId> touched = std::exchange(touched_, std::nullopt).value_or(std::set<DatasetId>());
+  next_list_ = now + options_.reconcile_interval;
+  if (!entries.ok()) {
+    spdlog::warn("the array cannot be compared with the records: {}", std::string(entries.status().message()));
+    return;
+  }
+  std::set<DatasetId> missing;
+  for (const auto& [id, dataset] : cluster_.datasets()) missing.insert(id);
+  for (const ArrayEntry& entry : *entries) {
+    missing.erase(entry.id);
+    if (!touched.contains(entry.id)) Reconcile(entry.id, entry, now);
+  }
+  for (const DatasetId& id : missing) {
+    if (!touched.contains(id)) Reconcile(id, ArrayEntry{.id = id}, now);
+  }
+}
+
+void Controller::Reconcile(const DatasetId& id, const ArrayEntry& entry, absl::Duration now) {
+  const Dataset* dataset = cluster_.Find(id);
+  for (const ArrayFinding& finding : CompareWithArray(dataset, entry)) {
+    switch (finding.kind) {
+      case ArrayFinding::Kind::kStrayExport:
+      case ArrayFinding::Kind::kStrayInitiator:
+        ++strays_;
+        AddEvent("stray", dataset, finding.message);
+        strays_to_cut_.emplace_back(id, finding.initiator);
+        break;
+      case ArrayFinding::Kind::kLostExport:
+        ApplyOutcome({.kind = OutcomeKind::kSessionLost,
+                      .dataset = id,
+                      .epoch = dataset->placement.epoch,
+                      .message = finding.message},
+                     now);
+        break;
+      case ArrayFinding::Kind::kLostLun:
+      case ArrayFinding::Kind::kUnknownLun:
+        if (reported_.insert(id).second) AddEvent("inconsistent", dataset, finding.message);
+        break;
+    }
   }
 }
 
@@ -550,6 +622,7 @@ void Controller::PutDataset(Dataset dataset) {
 }
 
 void Controller::PlanDirty(absl::Duration now) {
+  if (restored_.held()) return;
   while (!dirty_.empty()) {
     const DatasetId id = *dirty_.begin();
     dirty_.erase(dirty_.begin());
@@ -569,6 +642,7 @@ void Controller::Plan(const DatasetId& id, absl::Duration now) {
   if (now < work.retry_at) return;
   work.running = step.action;
   if (IsArrayAction(step.action->kind)) {
+    if (touched_) touched_->insert(id);
     actions_.emplace_back(*step.action, *dataset);
   } else {
     SendWork(*step.action, *dataset);
@@ -641,6 +715,18 @@ void Controller::OnTick(absl::Duration now) {
     work.retry_at = {};  // due once: when there is nothing to try, as with a node that left, nothing wakes us again
     dirty_.insert(id);
   }
+  if (now >= next_list_) {
+    next_list_ = absl::InfiniteDuration();  // until its answer came
+    if (!restored_.held()) {
+      touched_.emplace();
+      for (const auto& [id, work] : work_) {
+        if (work.running && IsArrayAction(work.running->kind)) touched_->insert(id);
+      }
+      list_wanted_ = true;
+    } else {
+      next_list_ = now + options_.reconcile_interval;
+    }
+  }
   if (now >= next_heartbeat_) {
     next_heartbeat_ = now + options_.heartbeat_timeout / 5;
     rpc::AgentDown down;
@@ -650,7 +736,7 @@ void Controller::OnTick(absl::Duration now) {
 }
 
 absl::Duration Controller::NextTick() const {
-  absl::Duration next = std::min(next_heartbeat_, sessions_.NextDelta());
+  absl::Duration next = std::min({next_heartbeat_, next_list_, sessions_.NextDelta()});
   for (const auto& [id, heard] : last_heard_) {
     if (cluster_.LivenessOf(id) != Liveness::kDown) next = std::min(next, heard + options_.heartbeat_timeout);
   }
@@ -720,6 +806,8 @@ absl::Status Controller::Flush(absl::Duration now) {
   }
   SendReplies(now);
   for (const SessionId session : std::exchange(closing_, {})) world_.CloseSession(session);
+  for (const auto& [id, initiator] : std::exchange(strays_to_cut_, {})) world_.CutOffStray(id, initiator);
+  if (std::exchange(list_wanted_, false)) world_.RequestArrayList();
   for (const auto& [action, dataset] : std::exchange(actions_, {})) world_.StartArrayAction(action, dataset);
   for (const DatasetId& id : std::exchange(records_, {})) {
     if (const Dataset* dataset = cluster_.Find(id)) world_.WriteRecord(*dataset);
@@ -763,6 +851,7 @@ rpc::ViewReply Controller::View() const {
   for (const auto& [id, node] : cluster_.nodes()) *reply.add_nodes() = ToView(node, cluster_.LivenessOf(id));
   for (const auto& [id, dataset] : cluster_.datasets()) *reply.add_datasets() = ToView(dataset);
   reply.set_version(FLOCKER_VERSION);
+  reply.set_strays(strays_);
   return reply;
 }
 

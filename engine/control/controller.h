@@ -14,6 +14,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/array/array.h"
+#include "engine/control/restored_state.h"
 #include "engine/control/sessions.h"
 #include "engine/model/admission.h"
 #include "engine/model/cluster.h"
@@ -46,6 +48,13 @@ class World {
   virtual void WriteRecord(const Dataset& dataset) = 0;
   // The answer comes through OnCapacity.
   virtual void RequestCapacity() = 0;
+  // The answer comes through OnArrayList.
+  virtual void RequestArrayList() = 0;
+  // Fences one initiator, or everybody when `initiator` is empty, before any later action on the same dataset; a
+  // failure is the world's to report as a notice, and found again later.
+  virtual void CutOffStray(const DatasetId& dataset, const std::string& initiator) = 0;
+  // OK, or kNoSpace when the disk of the cluster's state has too little room to take on anything new.
+  virtual absl::Status CheckRoom() = 0;
   virtual void Reply(uint64_t call, const rpc::OperationReply& reply) = 0;
   virtual std::string RandomHex(size_t bytes) = 0;
   virtual int64_t WallClockMs() = 0;
@@ -56,6 +65,7 @@ struct ControllerOptions {
   absl::Duration operation_timeout = absl::Seconds(10);
   double overcommit = 10;
   double pool_reserve = 0.05;
+  absl::Duration reconcile_interval = absl::Minutes(1);
 };
 
 class Controller {
@@ -72,6 +82,7 @@ class Controller {
   // What came of StartArrayAction, and how long it took.
   void OnArrayOutcome(const Action& action, const StepOutcome& outcome, absl::Duration took, absl::Duration now);
   void OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::Duration now);
+  void OnArrayList(const absl::StatusOr<std::vector<ArrayEntry>>& entries, absl::Duration now);
   // The array forgot every export: all sessions are dead, all grants must be renewed.
   void OnArrayRestart(absl::Duration now);
   // Something worth an event that answers nothing.
@@ -91,6 +102,8 @@ class Controller {
   rpc::ViewReply View() const;
   absl::StatusOr<Event> Why(const std::string& name) const;
   uint64_t last_event_seq() const { return event_seq_; }
+  // How many strays were found on the array, and on nodes, in this run.
+  uint64_t strays() const { return strays_; }
 
  private:
   // What is under way for a dataset that its record does not say.
@@ -124,6 +137,9 @@ class Controller {
   void ReconcileHeld(SessionId session, const NodeId& node, const rpc::AgentHello& hello, absl::Duration now);
   void OnReport(const NodeId& node, const rpc::Report& report, absl::Duration now);
   void OnRefusal(const NodeId& node, const rpc::Refusal& refusal);
+
+  void Confirm(absl::Duration now);
+  void Reconcile(const DatasetId& id, const ArrayEntry& entry, absl::Duration now);
 
   absl::StatusOr<Dataset> PlanOperation(const rpc::OperationRequest& request);
   void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
@@ -162,6 +178,12 @@ class Controller {
   std::optional<PoolCapacity> capacity_;
   absl::Duration capacity_at_ = -absl::InfiniteDuration();
   absl::Duration next_heartbeat_;
+  RestoredState restored_;
+  absl::Duration next_list_;
+  // What the array was told something about since it was asked for its list; nothing when no list is under way.
+  std::optional<std::set<DatasetId>> touched_;
+  std::set<DatasetId> reported_;  // findings that are for people, said once a run
+  uint64_t strays_ = 0;
   uint64_t event_seq_ = 0;
 
   // Since the last Flush.
@@ -173,6 +195,8 @@ class Controller {
   std::vector<std::pair<SessionId, rpc::AgentDown>> messages_;
   std::vector<SessionId> closing_;
   std::set<DatasetId> records_;  // whose description beside the LUN is out of date
+  std::vector<std::pair<DatasetId, std::string>> strays_to_cut_;
+  bool list_wanted_ = false;
 };
 
 }  // namespace flocker

@@ -1,5 +1,8 @@
 // flocker-control: puts store, array, controller and the gRPC services together.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -15,12 +18,18 @@
 #include "engine/array/tgt.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
+#include "engine/base/status.h"
+#include "engine/control/adoption.h"
 #include "engine/control/agent_service.h"
 #include "engine/control/array_runner.h"
 #include "engine/control/cluster_service.h"
 #include "engine/control/controller.h"
+#include "engine/control/restored_state.h"
+#include "engine/control/room.h"
 #include "engine/control/runner.h"
+#include "engine/control/state_service.h"
 #include "engine/rpc/channel.h"
+#include "engine/store/backup.h"
 #include "engine/store/rocksdb_store.h"
 
 namespace flocker {
@@ -35,14 +44,18 @@ struct Config {
   std::vector<std::string> listen;
   TgtConfig tgt;
   ControllerOptions controller;
+  uint64_t reserve = uint64_t{64} << 20;  // bytes that must be free beside the state to take on anything new
+  std::string restore;
+  bool adopt = false;
 };
 
 class ControlWorld : public World {
  public:
-  ControlWorld(Runner& runner, Store& store, Array& array, AgentService& agents, ClusterService& clients)
+  ControlWorld(Runner& runner, Store& store, Array& array, AgentService& agents, ClusterService& clients, Room room)
       : store_(store),
         agents_(agents),
         clients_(clients),
+        room_(std::move(room)),
         array_(
             array, kArrayThreads,
             {.done =
@@ -61,6 +74,17 @@ class ControlWorld : public World {
                    runner.Post([id, message = std::string(status.message())](Controller& controller, absl::Duration) {
                      controller.OnNotice(id, "record-not-written", message);
                    });
+                 },
+             .list =
+                 [&runner](const absl::StatusOr<std::vector<ArrayEntry>>& entries) {
+                   runner.Post(
+                       [=](Controller& controller, absl::Duration now) { controller.OnArrayList(entries, now); });
+                 },
+             .stray_stays =
+                 [&runner](const DatasetId& id, const absl::Status& status) {
+                   runner.Post([id, message = std::string(status.message())](Controller& controller, absl::Duration) {
+                     controller.OnNotice(id, "stray-stays", message);
+                   });
                  }}) {}
 
   absl::Status Commit(const Batch& batch) override {
@@ -75,6 +99,11 @@ class ControlWorld : public World {
   void StartArrayAction(const Action& action, const Dataset& dataset) override { array_.Start(action, dataset); }
   void WriteRecord(const Dataset& dataset) override { array_.WriteRecord(dataset); }
   void RequestCapacity() override { array_.RequestCapacity(); }
+  void RequestArrayList() override { array_.RequestList(); }
+  void CutOffStray(const DatasetId& dataset, const std::string& initiator) override {
+    array_.CutOffStray(dataset, initiator);
+  }
+  absl::Status CheckRoom() override { return room_.Check(); }
   void Reply(uint64_t call, const rpc::OperationReply& reply) override { clients_.Reply(call, reply); }
   std::string RandomHex(size_t bytes) override { return flocker::RandomHex(bytes); }
   int64_t WallClockMs() override { return absl::ToUnixMillis(absl::Now()); }
@@ -83,23 +112,70 @@ class ControlWorld : public World {
   Store& store_;
   AgentService& agents_;
   ClusterService& clients_;
+  const Room room_;
   ArrayRunner array_;
 };
 
-absl::Status Serve(const Config& config) {
-  RETURN_IF_ERROR(MakeDirectories(config.data, 0700));
+// One-time work on the state, by flags; then the program ends, and is started without them.
+absl::Status Restore(const Config& config) {
+  ASSIGN_OR_RETURN(const BackupInfo info, RestoreBackup(config.restore, config.data));
+  spdlog::info("backup {} of {} is now the state in {}; start flocker-control without --restore", info.number,
+               config.restore, config.data);
+  return absl::OkStatus();
+}
+
+absl::Status AdoptArray(const Config& config) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, RocksdbStore::Open(config.data));
+  TgtArray array(config.tgt);
+  ASSIGN_OR_RETURN(const std::vector<std::string> notes, Adopt(*store, array, absl::ToUnixMillis(absl::Now())));
+  for (const std::string& note : notes) spdlog::info("adopted: {}", note);
+  spdlog::info("start flocker-control without --adopt");
+  return absl::OkStatus();
+}
+
+absl::Status CheckRestored(const Snapshot& snapshot, Array& array) {
+  if (!snapshot.meta.contains(kRestoredMeta)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<ArrayEntry> entries, array.List());
+  const std::vector<std::string> newer = NewerOnArray(snapshot, entries);
+  if (newer.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the state was restored (", snapshot.meta.at(kRestoredMeta),
+      ") and the array is newer: ", absl::StrJoin(newer, "; "),
+      ". Run flocker-control once with --adopt, which takes up what is on the array and fences everything"));
+}
+
+// Why a successor of this process waits before it does anything; set across execv.
+constexpr char kAwaitRoom[] = "FLOCKER_CONTROL_AWAITS_ROOM";
+
+// The state in memory may be ahead of the disk's, so nothing more may come of it. Nothing is destroyed on the way out:
+// gRPC would wait for calls that wait for us. A full disk is waited for by a successor, which serves nobody meanwhile.
+[[noreturn]] void End(const absl::Status& status, char** argv) {
+  spdlog::critical("{}", std::string(status.message()));
+  if (CauseOf(status) == Cause::kNoSpace) {
+    setenv(kAwaitRoom, "1", 1);
+    execv("/proc/self/exe", argv);
+    spdlog::critical("{}", std::string(ErrnoStatus(errno, "cannot start anew").message()));
+  }
+  std::_Exit(1);
+}
+
+// Returns only when it cannot begin.
+absl::Status Serve(const Config& config, char** argv) {
+  RETURN_IF_ERROR(MakeDirectories(config.data, 0700));
+  ASSIGN_OR_RETURN(const std::unique_ptr<RocksdbStore> store, RocksdbStore::Open(config.data));
   ASSIGN_OR_RETURN(const Snapshot snapshot, store->Load());
   const uint64_t oldest = snapshot.last_event > kTrimEvery ? snapshot.last_event - kTrimEvery : 0;
   ASSIGN_OR_RETURN(const std::vector<Event> recent, store->Events(oldest, kTrimEvery + 1));
 
   Runner runner;
   TgtArray array(config.tgt);
+  RETURN_IF_ERROR(CheckRestored(snapshot, array));
   array.OnRestart(
       [&runner] { runner.Post([](Controller& controller, absl::Duration now) { controller.OnArrayRestart(now); }); });
   AgentService agents(runner);
   ClusterService clients(runner, *store);
-  ControlWorld world(runner, *store, array, agents, clients);
+  StateService state(*store, config.data);
+  ControlWorld world(runner, *store, array, agents, clients, Room(config.data, config.reserve));
   Controller controller(config.controller, snapshot, world, MonotonicNow());
   controller.RememberRefusals(recent);
   runner.OnFlushed([&clients, seen = controller.last_event_seq()](Controller& c) mutable {
@@ -111,10 +187,11 @@ absl::Status Serve(const Config& config) {
   grpc::ServerBuilder builder;
   builder.RegisterService(&agents);
   builder.RegisterService(&clients);
+  builder.RegisterService(&state);
   ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server, StartServer(builder, config.listen));
   spdlog::info("flocker-control {} serves {} datasets on {}", FLOCKER_VERSION, snapshot.datasets.size(),
                absl::StrJoin(config.listen, ", "));
-  return runner.Run(controller);
+  End(runner.Run(controller), argv);
 }
 
 void EndOnSignals() {
@@ -158,15 +235,36 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--pool-reserve", config.controller.pool_reserve, "share of the pool that must be free to create")
       ->capture_default_str();
+  double reconcile = 60;
+  uint64_t reserve = 64;
+  app.add_option("--reconcile-interval", reconcile, "seconds between comparisons of the array with the records")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--data-reserve", reserve, "MiB that must be free beside the state to take on an operation")
+      ->capture_default_str();
+  auto* restore = app.add_option("--restore", config.restore,
+                                 "put the newest backup in this directory into --data, which must be empty, and end");
+  app.add_flag("--adopt", config.adopt,
+               "take up what is on the array into the state, fence whoever holds anything, and end")
+      ->excludes(restore);
   CLI11_PARSE(app, argc, argv);
+  config.controller.reconcile_interval = absl::Seconds(reconcile);
+  config.reserve = reserve << 20;
   config.controller.heartbeat_timeout = absl::Seconds(heartbeat);
   config.controller.operation_timeout = absl::Seconds(operation);
   if (!prefix.empty()) config.tgt.command_prefix = absl::StrSplit(prefix, ' ', absl::SkipEmpty());
 
   InitLogging("flocker-control");
   EndOnSignals();
-  const absl::Status status = Serve(config);
-  spdlog::critical("{}", std::string(status.message()));
-  // Not exit: calls that wait for an answer would be waited for.
-  std::_Exit(1);
+  if (!config.restore.empty() || config.adopt) {
+    const absl::Status status = config.adopt ? AdoptArray(config) : Restore(config);
+    if (!status.ok()) spdlog::critical("{}", std::string(status.message()));
+    return status.ok() ? 0 : 1;
+  }
+  if (std::getenv(kAwaitRoom) != nullptr) {
+    unsetenv(kAwaitRoom);
+    spdlog::warn("waits for room at {}", config.data);
+    Room(config.data, config.reserve).Wait();
+  }
+  End(Serve(config, argv), argv);
 }

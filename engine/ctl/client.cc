@@ -60,6 +60,17 @@ absl::Status ClusterClient::Execute(rpc::OperationRequest request) {
   }
 }
 
+absl::StatusOr<rpc::BackupReply> ClusterClient::Backup(const std::string& directory) {
+  grpc::ClientContext context;
+  SetDeadline(context, absl::Now() + timeout_);
+  rpc::BackupRequest request;
+  request.set_directory(directory);
+  rpc::BackupReply reply;
+  RETURN_IF_ERROR(FromGrpc(rpc::State::NewStub(channel_)->Backup(&context, request, &reply),
+                           absl::StrCat("control at ", address_)));
+  return reply;
+}
+
 absl::StatusOr<rpc::EventView> ClusterClient::Why(const std::string& name) {
   grpc::ClientContext context;
   SetDeadline(context, absl::Now() + timeout_);

@@ -24,6 +24,9 @@ class ClusterClient {
   // kTimeout says that it may still happen.
   absl::Status Execute(rpc::OperationRequest request);
 
+  // One more backup of control's state, in a directory of control's machine.
+  absl::StatusOr<rpc::BackupReply> Backup(const std::string& directory);
+
   // The last refusal that concerned the dataset.
   absl::StatusOr<rpc::EventView> Why(const std::string& name);
 

@@ -37,6 +37,7 @@ struct Arguments {
   std::string size;
   std::string name;
   bool force = false;
+  std::string directory;
   uint64_t from = 0;
   bool follow = false;
 };
@@ -147,6 +148,13 @@ class Commands {
     });
   }
 
+  absl::Status Backup() {
+    ASSIGN_OR_RETURN(const rpc::BackupReply reply, client_.Backup(arguments_.directory));
+    std::cout << "backup " << reply.number() << " of the cluster's state, " << reply.bytes() << " bytes, is in "
+              << arguments_.directory << " on control's machine.\n";
+    return absl::OkStatus();
+  }
+
   absl::Status Version() {
     std::cout << "flockerctl " FLOCKER_VERSION "\n";
     ASSIGN_OR_RETURN(const rpc::ViewReply view, client_.View());
@@ -230,6 +238,11 @@ int Main(int argc, char** argv) {
   CLI::App* events = command("events", "what happened, with the time each step took", &Commands::Events);
   events->add_option("--from", arguments.from, "the number of the first event to show");
   events->add_flag("-f,--follow", arguments.follow, "go on showing new ones");
+
+  CLI::App* backup =
+      command("backup", "back up the cluster's state, not the data, on control's machine", &Commands::Backup);
+  backup->add_option("directory", arguments.directory, "an absolute path there; flocker-control --restore reads it")
+      ->required();
 
   command("version", "the versions of flockerctl and of control", &Commands::Version);
 

@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/status.h"
 
 namespace flocker::lun {
@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kDescriptors = 2;  // of kHello: /dev/fuse, arena
 
 int PollTimeout(absl::Time deadline) {
-  const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now() + absl::Microseconds(999));
+  const int64_t left = absl::ToInt64Milliseconds(deadline - SteadyNow() + absl::Microseconds(999));
   return static_cast<int>(std::clamp<int64_t>(left, 0, 3600 * 1000));
 }
 
@@ -61,7 +61,7 @@ absl::StatusOr<LunClient::Received> LunClient::Receive(absl::Time deadline) {
     if (got < 0 && errno == EAGAIN) {
       pollfd ready{socket_.get(), POLLIN, 0};
       const int wait = PollTimeout(deadline);
-      if (poll(&ready, 1, wait) == 0 && absl::Now() >= deadline) {
+      if (poll(&ready, 1, wait) == 0 && SteadyNow() >= deadline) {
         return absl::DeadlineExceededError("nothing came from flocker-lun in time");
       }
       continue;

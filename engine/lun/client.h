@@ -38,7 +38,7 @@ class LunClient {
     unique_fd fuse;  // both only with kHello
     unique_fd arena;
   };
-  // The next message; DeadlineExceeded when there is none by `deadline` (absl::InfinitePast(): do not wait),
+  // The next message; DeadlineExceeded when there is none by `deadline` (of SteadyNow; absl::InfinitePast(): do not wait),
   // Unavailable when flocker-lun closed the connection.
   absl::StatusOr<Received> Receive(absl::Time deadline);
 

@@ -1,5 +1,6 @@
 #include "engine/model/planner.h"
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 
 namespace flocker {
@@ -71,6 +72,18 @@ Grant NextGrant(const Dataset& dataset, const NodeId& node, const Fresh& fresh) 
   grant.initiator = absl::StrCat("iqn.2026-11.io.flocker:node.", node.str(), ".", dataset.id.str(), ".e", grant.epoch);
   grant.user = absl::StrCat(dataset.id.str(), "-e", grant.epoch);
   grant.secret = fresh.secret;
+  return grant;
+}
+
+Grant GrantOfInitiator(const DatasetId& id, std::string_view initiator) {
+  Grant grant;
+  grant.initiator = std::string(initiator);
+  const std::string before = absl::StrCat(".", id.str(), ".e");
+  const size_t at = grant.initiator.rfind(before);
+  if (at == std::string::npos || !absl::SimpleAtoi(grant.initiator.substr(at + before.size()), &grant.epoch)) {
+    return grant;
+  }
+  grant.user = absl::StrCat(id.str(), "-e", grant.epoch);
   return grant;
 }
 

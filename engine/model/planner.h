@@ -51,4 +51,8 @@ bool MustLeave(const Dataset& dataset);
 // The next grant of a dataset to a node: epoch, initiator name, CHAP user and secret.
 Grant NextGrant(const Dataset& dataset, const NodeId& node, const Fresh& fresh);
 
+// What a fence needs of a grant that only the array remembers, by its initiator's name: epoch and CHAP user with it.
+// Epoch 0 for a name that NextGrant does not make.
+Grant GrantOfInitiator(const DatasetId& id, std::string_view initiator);
+
 }  // namespace flocker

@@ -21,6 +21,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
@@ -62,6 +63,8 @@ absl::StatusOr<LoopDevice> Describe(int number) {
   loop.number = number;
   ASSIGN_OR_RETURN(loop.sequence, ReadNumber(number, "diskseq"));
   ASSIGN_OR_RETURN(loop.backing_file, ReadAttribute(number, "loop/backing_file"));
+  ASSIGN_OR_RETURN(const uint64_t autoclear, ReadNumber(number, "loop/autoclear"));
+  loop.autoclear = autoclear != 0;
   ASSIGN_OR_RETURN(const std::string device, ReadAttribute(number, "dev"));
   const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(device, absl::MaxSplits(':', 1));
   uint32_t major = 0;
@@ -153,19 +156,26 @@ absl::StatusOr<LoopDevice> AttachLoop(const std::string& backing_file, uint32_t 
                                               " free ones were taken by others first"));
 }
 
-absl::StatusOr<std::optional<LoopDevice>> FindLoop(const std::string& backing_file) {
+absl::StatusOr<std::vector<LoopDevice>> ListLoops() {
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir("/sys/block"), closedir);
   if (!directory) return ErrnoStatus(errno, "cannot list /sys/block");
+  std::vector<LoopDevice> loops;
   while (const dirent* entry = readdir(directory.get())) {
     absl::string_view name = entry->d_name;
     int number = 0;
     if (!absl::ConsumePrefix(&name, "loop") || !absl::SimpleAtoi(name, &number)) continue;
-    const auto file = ReadAttribute(number, "loop/backing_file");  // most are another's: that is all we ask of them
-    if (file.ok() && *file != backing_file) continue;
-    const auto loop = file.ok() ? Describe(number) : file.status();
-    if (loop.ok() && loop->backing_file == backing_file) return std::optional(*loop);
+    auto loop = Describe(number);
     // ENOENT: not attached. ENXIO, EINVAL, ENODEV: going away this very moment.
     if (!loop.ok() && ErrnoOf(loop.status()) == 0) return loop.status();
+    if (loop.ok()) loops.push_back(*std::move(loop));
+  }
+  return loops;
+}
+
+absl::StatusOr<std::optional<LoopDevice>> FindLoop(const std::string& backing_file) {
+  ASSIGN_OR_RETURN(std::vector<LoopDevice> loops, ListLoops());
+  for (LoopDevice& loop : loops) {
+    if (loop.backing_file == backing_file) return std::optional(std::move(loop));
   }
   return std::optional<LoopDevice>();
 }
@@ -186,9 +196,9 @@ absl::Status DetachLoop(const LoopDevice& loop, absl::Duration timeout) {
     }
   }
   // LOOP_CLR_FD takes effect at the last close: ours just now, or that of whoever else has it open or mounted.
-  const absl::Time deadline = absl::Now() + timeout;
+  const absl::Time deadline = SteadyNow() + timeout;
   while (IsAttached(loop)) {
-    if (absl::Now() >= deadline) {
+    if (SteadyNow() >= deadline) {
       return Refuse(Cause::kBusy, absl::StrCat(loop.path(), " over ", loop.backing_file,
                                                " is still open or mounted somewhere; it detaches when that ends"));
     }

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -22,6 +23,7 @@ struct LoopDevice {
   dev_t device = 0;          // st_rdev of path(); st_dev of files of a filesystem on it
   uint64_t sequence = 0;     // the kernel's diskseq: grows with every attach and detach of any disk (Linux 5.15)
   std::string backing_file;  // as the kernel shows it
+  bool autoclear = false;    // it detaches when its last holder closes it
 
   std::string path() const;  // /dev/loop<number>
   bool operator==(const LoopDevice&) const = default;
@@ -36,6 +38,9 @@ absl::StatusOr<LoopDevice> AttachLoop(const std::string& backing_file, uint32_t 
 // The loop device over `backing_file` (an absolute path without symlinks, as the kernel shows it), if there is one.
 // Reads sysfs alone, never the device or the file.
 absl::StatusOr<std::optional<LoopDevice>> FindLoop(const std::string& backing_file);
+
+// Every loop device that is attached to a file, also strangers'. Reads sysfs alone.
+absl::StatusOr<std::vector<LoopDevice>> ListLoops();
 
 // Whether this attachment, not a later one of the same number, still exists. Reads sysfs alone.
 bool IsAttached(const LoopDevice& loop);

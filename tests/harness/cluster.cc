@@ -39,10 +39,14 @@ TestCluster::TestCluster(ClusterOptions options)
   setenv("FLOCKER_OWNER", dir().c_str(), 1);
   std::filesystem::permissions(dir(), std::filesystem::perms(0755));  // tests are other users, too
   if (options_.pool.empty()) std::filesystem::create_directory(pool_);
-  if (options_.pool_bytes != 0 &&
-      mount("tmpfs", pool_.c_str(), "tmpfs", 0, absl::StrCat("size=", options_.pool_bytes).c_str()) != 0) {
-    ADD_FAILURE() << ErrnoStatus(errno, "cannot mount the pool");
-  }
+  const auto limit = [](const std::string& path, uint64_t bytes) {
+    if (bytes != 0 && mount("tmpfs", path.c_str(), "tmpfs", 0, absl::StrCat("size=", bytes).c_str()) != 0) {
+      ADD_FAILURE() << ErrnoStatus(errno, absl::StrCat("cannot mount a tmpfs at ", path));
+    }
+  };
+  limit(pool_, options_.pool_bytes);
+  if (options_.state_bytes != 0) std::filesystem::create_directory(scratch_ / "control");
+  limit(scratch_ / "control", options_.state_bytes);
   if (!options_.apart.empty()) side_network_ = std::make_unique<SideNetwork>();
   array_ = std::make_unique<Tgtd>(side_network_ != nullptr ? side_network_->host_address() : "127.0.0.1");
   const std::string listen = absl::StrCat("unix:", scratch_ / "control.sock");
@@ -63,6 +67,7 @@ TestCluster::TestCluster(ClusterOptions options)
     far_listen = absl::StrCat(side_network_->host_address(), ":", FreePort());
     argv.insert(argv.end(), {"--listen", far_listen});
   }
+  control_argv_ = argv;
   control_ = std::make_unique<Daemon>(argv, scratch_ / "control.log");
   for (const std::string& node : options_.nodes) {
     std::filesystem::create_directory(tree(node));
@@ -70,6 +75,7 @@ TestCluster::TestCluster(ClusterOptions options)
     std::vector<std::string> agent = apart ? side_network_->prefix() : std::vector<std::string>();
     agent.insert(agent.end(), {Binary("flocker-agent"), "--name", node, "--root", scratch_ / node, "--control",
                                apart ? far_listen : listen, "--tree", tree(node)});
+    agent.insert(agent.end(), options_.agent_flags.begin(), options_.agent_flags.end());
     agents_[node] = std::make_unique<Daemon>(agent, scratch_ / (node + ".log"));
   }
 }
@@ -101,6 +107,13 @@ absl::Status TestCluster::Start() {
     }
   }
   return absl::OkStatus();
+}
+
+CommandResult TestCluster::ControlOnce(const std::vector<std::string>& flags) {
+  std::vector<std::string> argv = control_argv_;
+  argv.insert(argv.end(), flags.begin(), flags.end());
+  const auto result = RunCommand(argv, kCommandTimeout);
+  return result.ok() ? *result : CommandResult{.exit_code = -1, .output = std::string(result.status().message())};
 }
 
 absl::Status TestCluster::StartControl() {
@@ -233,7 +246,8 @@ void TestCluster::ExpectNothingHeld() {
     for (const std::string& line : Belongings()) {
       const bool part = absl::StrContains(line, "tgtd -f") || absl::StrContains(line, "/flocker-control ") ||
                         absl::StrContains(line, "/flocker-agent ") || absl::StrContains(line, "/flocker-fs ") ||
-                        absl::StrContains(line, dir() + "/tree.") || absl::EndsWith(line, " " + pool_);
+                        absl::StrContains(line, dir() + "/tree.") || absl::EndsWith(line, " " + pool_) ||
+                        absl::EndsWith(line, absl::StrCat(" ", dir(), "/control"));
       if (!part) lines.push_back(line);
     }
     return lines;

@@ -29,10 +29,12 @@ namespace flocker::testing {
 
 struct ClusterOptions {
   std::vector<std::string> nodes = {"alpha", "beta"};
-  uint64_t pool_bytes = 0;  // 0: a directory; else a tmpfs of that size
-  std::string pool;         // a directory that exists, instead of one in <dir>
-  std::string apart;        // a node that reaches control and the array only over side_network()
+  uint64_t pool_bytes = 0;   // 0: a directory; else a tmpfs of that size
+  uint64_t state_bytes = 0;  // the same of control's state
+  std::string pool;          // a directory that exists, instead of one in <dir>
+  std::string apart;         // a node that reaches control and the array only over side_network()
   std::vector<std::string> control_flags;
+  std::vector<std::string> agent_flags;
 };
 
 class TestCluster {
@@ -74,6 +76,8 @@ class TestCluster {
   // Its mount outside the tree, or an empty text when it is not on that node.
   std::string NativePath(const std::string& node, const std::string& dataset);
 
+  // flocker-control with its usual flags and these, run to its end: for what it does once.
+  CommandResult ControlOnce(const std::vector<std::string>& flags);
   // `flockerctl <args…>`: exit code and output.
   CommandResult Ctl(const std::vector<std::string>& args);
   // What `flockerctl ls` shows of a dataset; nothing when it does not.
@@ -106,6 +110,7 @@ class TestCluster {
   const std::string outer_owner_;  // FLOCKER_OWNER before and after this cluster
   std::unique_ptr<SideNetwork> side_network_;
   std::unique_ptr<Tgtd> array_;
+  std::vector<std::string> control_argv_;
   std::unique_ptr<Daemon> control_;
   std::map<std::string, std::unique_ptr<Daemon>> agents_;
 };

@@ -9,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 
 namespace flocker::lun::testing {
@@ -160,7 +161,7 @@ void LunRig::Spawn(std::vector<std::string> more_arguments, std::vector<std::pai
 LunClient::Received LunRig::Reconnect() {
   auto client = LunClient::Connect(socket_);
   EXPECT_TRUE(client.ok()) << client.status();
-  auto hello = client->Receive(absl::Now() + absl::Seconds(10));
+  auto hello = client->Receive(SteadyNow() + absl::Seconds(10));
   EXPECT_TRUE(hello.ok()) << hello.status();
   EXPECT_TRUE(std::holds_alternative<Hello>(hello->report));
   client_ = *std::move(client);
@@ -177,7 +178,7 @@ void LunRig::StartServing(const std::vector<std::string>& more_arguments) {
 }
 
 void LunRig::ExpectSilence(absl::Duration time) {
-  const auto received = client_->Receive(absl::Now() + time);
+  const auto received = client_->Receive(SteadyNow() + time);
   EXPECT_EQ(received.status().code(), absl::StatusCode::kDeadlineExceeded) << received.status();
 }
 

@@ -16,6 +16,7 @@ constexpr absl::Duration kTaskDelay = absl::Microseconds(200);
 ControlHost::ControlHost(Sim& sim, SimArray& array) : sim_(sim), array_(array) {
   options_.heartbeat_timeout = absl::Seconds(2);
   options_.operation_timeout = absl::Seconds(4);
+  options_.reconcile_interval = absl::Seconds(2);
   array_.OnRestart([this] {
     // The driver finds out by its watch, or by the next call, or not at all when control is away just then.
     if (!running()) return;
@@ -233,6 +234,23 @@ void ControlHost::RequestCapacity() {
     Post([capacity = array_.Capacity()](Controller& controller, absl::Duration now) {
       controller.OnCapacity(capacity, now);
     });
+  });
+}
+
+void ControlHost::RequestArrayList() {
+  if (!Effect()) return;
+  Enqueue(DatasetId(), [this] {
+    Post([list = array_.List()](Controller& controller, absl::Duration now) { controller.OnArrayList(list, now); });
+  });
+}
+
+void ControlHost::CutOffStray(const DatasetId& dataset, const std::string& initiator) {
+  if (!Effect()) return;
+  // Nothing that happens here leaves any: what the array has beside the records is always an action under way.
+  sim_.truth.Violated(absl::StrCat(dataset.Short(), ": the reconciler takes ", initiator, " for a stray"));
+  Enqueue(dataset, [this, dataset, initiator] {
+    const absl::Status status = CutOffStrayOn(array_, dataset, initiator);
+    sim_.Say("array   ", dataset.Short(), " stray ", initiator, ": ", status.ok() ? "cut off" : status.message());
   });
 }
 

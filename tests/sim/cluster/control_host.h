@@ -42,6 +42,9 @@ class ControlHost final : public World {
   void StartArrayAction(const Action& action, const Dataset& dataset) override;
   void WriteRecord(const Dataset& dataset) override;
   void RequestCapacity() override;
+  void RequestArrayList() override;
+  void CutOffStray(const DatasetId& dataset, const std::string& initiator) override;
+  absl::Status CheckRoom() override { return absl::OkStatus(); }
   void Reply(uint64_t call, const rpc::OperationReply& reply) override;
   std::string RandomHex(size_t bytes) override { return sim_.random.Hex(bytes); }
   int64_t WallClockMs() override { return absl::ToInt64Milliseconds(sim_.clock.now()); }

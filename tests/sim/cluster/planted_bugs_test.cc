@@ -42,7 +42,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Planted{Plant::kFenceNotVerified, "FenceNotVerified", "two may write|accepted after|newer"},
                       Planted{Plant::kCommitAfterAction, "CommitAfterAction", "never committed|not durable|two grants"},
                       Planted{Plant::kTombstoneForgotten, "TombstoneForgotten", "still has"},
-                      Planted{Plant::kReissueWithoutRenewal, "ReissueWithoutRenewal", "newer|two may"},
+                      Planted{Plant::kReissueWithoutRenewal, "ReissueWithoutRenewal", "newer|two may|mkfs"},
                       Planted{Plant::kNewBesideInherited, "NewBesideInherited", "newer"},
                       Planted{Plant::kFormatUnasked, "FormatUnasked", "mkfs"}),
     [](const auto& planted) { return std::string(planted.param.name); });

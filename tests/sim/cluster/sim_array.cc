@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "engine/model/planner.h"
 
 namespace flocker::sim {
 namespace {
@@ -107,6 +108,17 @@ absl::StatusOr<LunAddress> SimArray::Renew(const DatasetId& id, const flocker::G
                                            const flocker::Grant& next) {
   RETURN_IF_ERROR(Fence(id, previous));
   return Grant(id, next);
+}
+
+absl::Status SimArray::CutOff(const DatasetId& id) {
+  RETURN_IF_ERROR(MayFail());
+  std::vector<flocker::Grant> grants;
+  if (const Lun* lun = FindLun(id)) {
+    grants = lun->allowed;
+    for (const Session& session : lun->sessions) grants.push_back(GrantOfInitiator(id, session.initiator));
+  }
+  for (const flocker::Grant& grant : grants) RETURN_IF_ERROR(Withdraw(id, grant));
+  return MayFail();
 }
 
 absl::Status SimArray::Withdraw(const DatasetId& id, const flocker::Grant& grant) {

@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <random>
 #include <thread>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "engine/catalog/reader.h"
@@ -158,6 +160,13 @@ TEST(CatalogRace, AReaderThatIsOvertakenLooksAgain) {
   munmap(lists, sizeof(std::atomic<uint64_t>));
 }
 
+// FLOCKER_RACE_SECONDS: how long each test that kills goes on; 5 unless set.
+absl::Duration KillingTime() {
+  const char* text = std::getenv("FLOCKER_RACE_SECONDS");
+  int seconds = 0;
+  return absl::Seconds(text != nullptr && absl::SimpleAtoi(text, &seconds) ? seconds : 5);
+}
+
 [[noreturn]] void WriteUntilKilled(const std::string& path, uint64_t stamp) {
   const auto writer = CatalogWriter::Open(path, MakeNode(1));
   if (!writer.ok()) _exit(1);
@@ -177,7 +186,7 @@ TEST(CatalogRace, AWriterKilledAnywhereLeavesAWholeCatalogue) {
   std::minstd_rand random(7);
   int kills = 0;
   int kills_that_wrote = 0;
-  const absl::Time end = absl::Now() + absl::Seconds(5);
+  const absl::Time end = absl::Now() + KillingTime();
   for (uint64_t stamp = 2; absl::Now() < end; stamp += 100'000) {
     const uint64_t before = observer.version();
     const pid_t child = fork();  // this process has no threads
@@ -199,6 +208,70 @@ TEST(CatalogRace, AWriterKilledAnywhereLeavesAWholeCatalogue) {
   }
   std::printf("%d kills, %d of writers that had published, %lu looks\n", kills, kills_that_wrote, observer.looks());
   EXPECT_GT(kills_that_wrote, 2);
+}
+
+[[noreturn]] void LookUntilKilled(const std::string& path, uint32_t seed) {
+  Observer observer(path);
+  std::minstd_rand random(seed);
+  while (true) {
+    observer.Look(static_cast<uint32_t>(random()));
+    if (::testing::Test::HasFatalFailure()) _exit(1);
+  }
+}
+
+// Readers and the writer, each killed and replaced at moments of its own.
+TEST(CatalogRace, WhoeverIsKilledBlocksNobody) {
+  const testing::ScratchDir scratch;
+  const std::string path = scratch / "catalog";
+  ASSERT_TRUE(CatalogWriter::Open(path, MakeNode(1)).value()->Publish(Stamp(1)).ok());
+  Observer observer(path);
+  std::minstd_rand random(11);
+  struct Victim {
+    pid_t pid = -1;
+    absl::Time dies;
+  };
+  std::vector<Victim> victims(4);  // the first writes, the others read
+  uint64_t stamp = 2;
+  int kills = 0;
+  absl::Duration longest;
+  uint64_t version = 0;
+  int stalled = 0;
+  const absl::Time end = absl::Now() + KillingTime();
+  while (absl::Now() < end && !HasFatalFailure()) {
+    for (size_t i = 0; i < victims.size(); ++i) {
+      Victim& victim = victims[i];
+      if (victim.pid > 0 && absl::Now() < victim.dies) continue;
+      if (victim.pid > 0) {
+        kill(victim.pid, SIGKILL);
+        int status = 0;
+        ASSERT_EQ(waitpid(victim.pid, &status, 0), victim.pid);
+        ASSERT_TRUE(WIFSIGNALED(status)) << (i == 0 ? "the writer" : "a reader") << " ended with "
+                                         << WEXITSTATUS(status);
+        ++kills;
+        if (i == 0) {
+          stalled = observer.version() > version ? 0 : stalled + 1;
+          version = observer.version();
+          ASSERT_LT(stalled, 50) << "no new writer gets anything published";
+        }
+      }
+      stamp += 100'000;
+      victim.pid = fork();  // this process has no threads
+      ASSERT_GE(victim.pid, 0);
+      if (victim.pid == 0 && i == 0) WriteUntilKilled(path, stamp);
+      if (victim.pid == 0) LookUntilKilled(path, static_cast<uint32_t>(stamp));
+      victim.dies = absl::Now() + absl::Microseconds(random() % 30'000);
+    }
+    const absl::Time start = absl::Now();
+    observer.Look(static_cast<uint32_t>(random()));
+    longest = std::max(longest, absl::Now() - start);
+  }
+  for (const Victim& victim : victims) {
+    if (victim.pid <= 0) continue;
+    kill(victim.pid, SIGKILL);
+    waitpid(victim.pid, nullptr, 0);
+  }
+  std::printf("%d kills, %lu looks, the longest %s\n", kills, observer.looks(), absl::FormatDuration(longest).c_str());
+  EXPECT_LT(longest, absl::Seconds(2));
 }
 
 }  // namespace

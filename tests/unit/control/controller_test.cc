@@ -34,15 +34,24 @@ class RecordingWorld : public World {
   }
   void WriteRecord(const Dataset&) override {}
   void RequestCapacity() override { ++capacity_requests; }
+  void RequestArrayList() override { ++list_requests; }
+  void CutOffStray(const DatasetId& dataset, const std::string& initiator) override {
+    strays.emplace_back(dataset, initiator);
+  }
+  absl::Status CheckRoom() override { return room; }
   void Reply(uint64_t call, const rpc::OperationReply& reply) override { replies.emplace_back(call, reply); }
   std::string RandomHex(size_t bytes) override {
     std::string hex = std::to_string(++random);
     return std::string(bytes * 2 - hex.size(), '0') + hex;
   }
-  int64_t WallClockMs() override { return 0; }
+  int64_t WallClockMs() override { return wall_ms; }
 
   bool fail_commits = false;
   int capacity_requests = 0;
+  int list_requests = 0;
+  absl::Status room;
+  int64_t wall_ms = 0;
+  std::vector<std::pair<DatasetId, std::string>> strays;
   uint64_t random = 0;
   std::vector<Batch> batches;
   std::map<DatasetId, Dataset> committed;
@@ -346,6 +355,96 @@ TEST_F(ControllerTest, ASilentNodeCountsAsDownAfterTheTimeoutAndIsFencedOnlyOnAM
   EXPECT_EQ(CauseOfReply(7), "none");
   ArrayDone(OutcomeKind::kFenced);
   EXPECT_EQ(CauseOfReply(7), "ok");
+}
+
+TEST_F(ControllerTest, TheTimeOfDayDecidesNothing) {
+  const DatasetId id = AttachOne();
+  for (const int64_t jump : {int64_t{1} << 40, int64_t{0}, -(int64_t{1} << 40)}) {
+    world_.wall_ms = jump;
+    Advance(absl::Seconds(1));
+    Beat(1);
+    Beat(2);
+    EXPECT_EQ(controller_->cluster().LivenessOf(NodeNumber(1)), Liveness::kConnected);
+    EXPECT_EQ(PhaseOf(id), Phase::kAttached);
+  }
+  Move("m", id, 2, 7);
+  world_.wall_ms = int64_t{1} << 41;
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(CauseOfReply(7), "none") << "its time is not over";
+}
+
+TEST_F(ControllerTest, WithoutRoomNothingNewBegins) {
+  const DatasetId id = AttachOne();
+  world_.room = Refuse(Cause::kNoSpace, "control's disk is full");
+  Move("m", id, 2, 7);
+  EXPECT_EQ(CauseOfReply(7), "no-space");
+  EXPECT_EQ(PhaseOf(id), Phase::kAttached);
+  world_.room = absl::OkStatus();
+  Move("m2", id, 2, 8);
+  EXPECT_EQ(PhaseOf(id), Phase::kDetaching);
+}
+
+class ControllerReconciles : public ControllerTest {
+ protected:
+  ArrayEntry EntryOf(const DatasetId& id) {
+    const Dataset& dataset = *controller_->cluster().Find(id);
+    return {.id = id, .size = dataset.size, .exported = true, .allowed = {dataset.placement.grant.initiator}};
+  }
+  void List(const std::vector<ArrayEntry>& entries) {
+    controller_->OnArrayList(entries, now_);
+    Flush();
+  }
+};
+
+TEST_F(ControllerReconciles, WhatAgreesWithTheRecordsIsLeftAlone) {
+  const DatasetId id = AttachOne();
+  List({EntryOf(id)});
+  EXPECT_TRUE(world_.strays.empty());
+  EXPECT_EQ(controller_->strays(), 0u);
+  EXPECT_EQ(PhaseOf(id), Phase::kAttached);
+}
+
+TEST_F(ControllerReconciles, StraysAreCutOffAndCounted) {
+  const DatasetId id = AttachOne();
+  ArrayEntry entry = EntryOf(id);
+  entry.sessions.push_back({"iqn.x:intruder", 1});
+  const DatasetId unknown = *DatasetId::Parse("5caff01d-0000-4000-8000-000000000001");
+  List({entry, {.id = unknown, .size = 4096, .exported = true}});
+  ASSERT_EQ(world_.strays.size(), 2u);
+  EXPECT_EQ(world_.strays[0], std::pair(id, std::string("iqn.x:intruder")));
+  EXPECT_EQ(world_.strays[1], std::pair(unknown, std::string()));
+  EXPECT_EQ(controller_->strays(), 2u);
+  EXPECT_EQ(PhaseOf(id), Phase::kAttached);
+}
+
+TEST_F(ControllerReconciles, ALostExportIsGrantedAnew) {
+  const DatasetId id = AttachOne();
+  ArrayEntry entry = EntryOf(id);
+  entry.exported = false;
+  entry.allowed.clear();
+  List({entry});
+  EXPECT_EQ(PhaseOf(id), Phase::kRenewing);
+  EXPECT_EQ(world_.actions.back().kind, ActionKind::kArrayRenew);
+}
+
+TEST_F(ControllerReconciles, WhatTheArrayIsBeingToldMeanwhileIsNotJudged) {
+  const DatasetId id = AttachOne();
+  ASSERT_NO_FATAL_FAILURE(List({EntryOf(id)}));
+  const ArrayEntry before = EntryOf(id);
+  const int asked = world_.list_requests;
+  const auto advance = [&](const std::vector<SessionId>& beating) {
+    Advance(absl::Seconds(2));
+    for (const SessionId session : beating) Beat(session);
+  };
+  for (int i = 0; i < 40 && world_.list_requests == asked; ++i) advance({1, 2});
+  ASSERT_GT(world_.list_requests, asked);
+  silent_ = {1};
+  for (int i = 0; i < 3; ++i) advance({2});
+  Move("m", id, 2, 7);  // its node counts as down by now: it is fenced
+  ASSERT_EQ(world_.actions.back().kind, ActionKind::kArrayFence);
+  ArrayDone(OutcomeKind::kFenced);
+  List({before});  // looked at before the fence
+  EXPECT_TRUE(world_.strays.empty());
 }
 
 TEST_F(ControllerTest, AfterAStartNobodyIsDownBeforeTwiceTheTimeout) {

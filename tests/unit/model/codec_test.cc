@@ -9,6 +9,13 @@
 #include "engine/model/codec_table.h"
 
 namespace flocker {
+// Becomes any type an initializer may have. Never defined, so it needs a name other files could see
+// (-Wundefined-internal).
+struct Anything {
+  template <class T>
+  operator T() const;  // NOLINT(google-explicit-constructor): the point of it
+};
+
 namespace {
 
 using ::testing::HasSubstr;
@@ -51,10 +58,6 @@ Dataset Filled() {
 }
 
 // How many members an aggregate has: the most initializers it takes.
-struct Anything {
-  template <class T>
-  operator T() const;  // NOLINT(google-explicit-constructor): the point of it
-};
 template <class T, class... Initializers>
 consteval size_t Members() {
   if constexpr (requires { T{Initializers{}..., Anything{}}; }) {
