@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
-#include "engine/agent/predecessor.h"
+#include "engine/base/clock.h"
 #include "engine/base/fault.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
@@ -18,8 +18,8 @@ namespace flocker {
 namespace {
 
 constexpr char kCatalogFile[] = "catalog";
-// A killed agent that waits for a LUN server which is alive ends when that one's io_timeout (90 s) fails its I/O.
-constexpr absl::Duration kPredecessorTimeout = absl::Minutes(2);
+// One that was killed is gone within moments: what waits for a device is not in it (base/apart).
+constexpr absl::Duration kPredecessorTimeout = absl::Seconds(10);
 
 AttachOrder FromRpc(const rpc::Attach& attach, const DatasetId& id) {
   return {.id = id,
@@ -44,10 +44,10 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config) {
   for (const char* directory : {"", "/mnt"}) RETURN_IF_ERROR(MakeDirectories(config.root + directory, 0711));
   for (const char* directory : {"/lun", "/format"}) RETURN_IF_ERROR(MakeDirectories(config.root + directory, 0700));
   RETURN_IF_ERROR(EnsureFuseControl());
-  const absl::Time deadline = absl::Now() + kPredecessorTimeout;
+  const absl::Time deadline = SteadyNow() + kPredecessorTimeout;
   auto journal = Journal::Open(config.root);
-  while (absl::IsFailedPrecondition(journal.status()) && HelpToEnd(config.root) && absl::Now() < deadline) {
-    absl::SleepFor(absl::Milliseconds(200));
+  while (absl::IsFailedPrecondition(journal.status()) && SteadyNow() < deadline) {
+    absl::SleepFor(absl::Milliseconds(100));
     journal = Journal::Open(config.root);
   }
   RETURN_IF_ERROR(journal.status());

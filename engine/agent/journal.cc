@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -17,18 +16,6 @@
 #include "engine/base/status.h"
 
 namespace flocker {
-namespace {
-
-// Says in the lock file whose it is, for whoever finds it taken.
-absl::Status SignLock(int lock) {
-  const std::string pid = absl::StrCat(getpid(), "\n");
-  if (ftruncate(lock, 0) != 0 || pwrite(lock, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
-    return ErrnoStatus(errno, "cannot write to the agent's lock file");
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
 
 std::string ToText(const Attachment& a) {
   const nlohmann::json json = {{"id", a.id.str()},           {"name", a.name},     {"mount_epoch", a.mount_epoch},
@@ -65,7 +52,6 @@ absl::StatusOr<Journal> Journal::Open(const std::string& root) {
   if (flock(journal.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
     return absl::FailedPreconditionError(absl::StrCat("another flocker-agent runs on ", root));
   }
-  RETURN_IF_ERROR(SignLock(journal.lock_.get()));
   const std::string node_file = absl::StrCat(root, "/node");
   auto text = ReadFile(node_file);
   if (absl::IsNotFound(text.status())) {

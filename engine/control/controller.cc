@@ -534,6 +534,10 @@ void Controller::ApplyOutcome(const StepOutcome& outcome, absl::Duration now) {
   const auto applied = Apply(before, outcome, DrawFresh());
   if (!applied) return;
   Note(before, applied->dataset, outcome);
+  NoteLogins(applied->dataset, now);
+  // A node that hears us may not have noticed: it would wait for a grant that is not to come.
+  const auto holder = before.placement.node ? sessions_.SessionOf(*before.placement.node) : std::nullopt;
+  if (outcome.kind == OutcomeKind::kFenced && holder) SendDrop(*holder, before.id.str(), before.placement.epoch);
   AnswerIfDone(applied->dataset);
   if (!applied->gone) return PutDataset(applied->dataset);
   cluster_.Erase(before.id);
@@ -544,6 +548,34 @@ void Controller::ApplyOutcome(const StepOutcome& outcome, absl::Duration now) {
   batch_.tombstones.push_back(before.id);
   purged_.insert(before.id);
   sessions_.Changed(before.id);
+}
+
+// A renewal that was granted is used within moments by a node that can reach the array.
+void Controller::NoteLogins(const Dataset& dataset, absl::Duration now) {
+  Work& work = work_[dataset.id];
+  if (dataset.placement.phase != Phase::kRenewing) {
+    work.logging_in_since.reset();
+    cluster_.SetCutOff(dataset.id, false);
+  } else if (dataset.placement.granted && !work.logging_in_since) {
+    work.logging_in_since = now;
+  }
+}
+
+void Controller::CheckLogins(absl::Duration now) {
+  for (auto& [id, work] : work_) {
+    if (!work.logging_in_since || cluster_.CutOff(id)) continue;
+    const Dataset& dataset = *cluster_.Find(id);
+    if (cluster_.LivenessOf(*dataset.placement.node) != Liveness::kConnected) {
+      work.logging_in_since = now;  // it cannot know of its grant
+    } else if (now - *work.logging_in_since >= options_.heartbeat_timeout) {
+      cluster_.SetCutOff(id, true);
+      dirty_.insert(id);
+      AddEvent("cut-off", &dataset,
+               absl::StrCat(cluster_.FindNode(*dataset.placement.node)->name,
+                            " is connected but has not reached the array for ",
+                            absl::FormatDuration(options_.heartbeat_timeout), ": mv and rmdir off it will fence it"));
+    }
+  }
 }
 
 void Controller::Note(const Dataset& before, const Dataset& after, const StepOutcome& outcome) {
@@ -699,6 +731,7 @@ void Controller::OnTick(absl::Duration now) {
                           " and counts as down"))
         .node = id;
   }
+  CheckLogins(now);
   for (auto it = waiters_.begin(); it != waiters_.end();) {
     if (it->second.deadline > now) {
       ++it;
@@ -744,6 +777,9 @@ absl::Duration Controller::NextTick() const {
   for (const LateReply& late : late_) next = std::min(next, late.deadline);
   for (const auto& [id, work] : work_) {
     if (!work.running && work.retry_at > absl::ZeroDuration()) next = std::min(next, work.retry_at);
+    if (work.logging_in_since && !cluster_.CutOff(id)) {
+      next = std::min(next, *work.logging_in_since + options_.heartbeat_timeout);
+    }
   }
   return next;
 }

@@ -111,7 +111,8 @@ class Controller {
     std::optional<Action> running;
     absl::Duration retry_at;
     absl::Duration backoff;
-    std::vector<StepTime> timeline;  // since it was last at rest
+    std::optional<absl::Duration> logging_in_since;  // the first grant that would renew its session, until it is used
+    std::vector<StepTime> timeline;                  // since it was last at rest
   };
   struct Waiter {
     DatasetId dataset;
@@ -150,6 +151,9 @@ class Controller {
   void Answer(const ReplyTo& to, const std::string& operation_id, const DatasetId& dataset, const absl::Status& status);
 
   void ApplyOutcome(const StepOutcome& outcome, absl::Duration now);
+  // Whether its node manages to log in again after a renewal (Cluster::CutOff).
+  void NoteLogins(const Dataset& dataset, absl::Duration now);
+  void CheckLogins(absl::Duration now);
   // The event that an applied outcome is worth, if any.
   void Note(const Dataset& before, const Dataset& after, const StepOutcome& outcome);
   void PutDataset(Dataset dataset);

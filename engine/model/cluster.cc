@@ -46,6 +46,15 @@ void Cluster::Erase(const DatasetId& id) {
   if (it == datasets_.end()) return;
   Unindex(it->second);
   datasets_.erase(it);
+  cut_off_.erase(id);
+}
+
+void Cluster::SetCutOff(const DatasetId& id, bool cut_off) {
+  if (cut_off) {
+    cut_off_.insert(id);
+  } else {
+    cut_off_.erase(id);
+  }
 }
 
 void Cluster::PutNode(Node node) {

@@ -26,6 +26,7 @@ class Cluster {
   void PutNode(Node node);
   void SetLiveness(const NodeId& id, Liveness liveness) { liveness_[id] = liveness; }
   void set_valve_closed(bool closed) { valve_closed_ = closed; }
+  void SetCutOff(const DatasetId& id, bool cut_off);
 
   const Dataset* Find(const DatasetId& id) const;
   // Whoever has the name now, or will have it when its pending operation is through. Trash holds no names.
@@ -36,6 +37,10 @@ class Cluster {
   Liveness LivenessOf(const NodeId& id) const;  // kDown for a node nobody knows
   // Many nodes vanished together: fences need `force` (DESIGN §4).
   bool valve_closed() const { return valve_closed_; }
+
+  // Its node hears control, and has been unable for longer than heartbeat_timeout to use the grant that would renew its
+  // session: it may be fenced like one that is down.
+  bool CutOff(const DatasetId& id) const { return cut_off_.contains(id); }
 
   const std::map<DatasetId, Dataset>& datasets() const { return datasets_; }
   const std::map<NodeId, Node>& nodes() const { return nodes_; }
@@ -53,6 +58,7 @@ class Cluster {
   std::map<NodeId, Liveness> liveness_;
   std::map<std::string, DatasetId, std::less<>> names_;
   std::map<NodeId, std::set<DatasetId>> of_node_;
+  std::set<DatasetId> cut_off_;
   uint64_t promised_ = 0;
   bool valve_closed_ = false;
 };

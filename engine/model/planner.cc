@@ -31,6 +31,7 @@ Step FromDetached(Dataset dataset, const Cluster& cluster, const Fresh& fresh) {
 }
 
 bool Fenceable(const Dataset& dataset, const Cluster& cluster) {
+  if (cluster.CutOff(dataset.id)) return true;
   return cluster.LivenessOf(*dataset.placement.node) == Liveness::kDown &&
          (!cluster.valve_closed() || dataset.desired.force);
 }
@@ -109,9 +110,9 @@ Step NextStep(const Dataset& dataset, const Cluster& cluster, const Fresh& fresh
       return Act(dataset, ActionKind::kArrayRevoke);
     case Phase::kRenewing:
       if (!placement.granted) return Act(dataset, ActionKind::kArrayRenew);
-      // The node needs its LUN back even to let go of it: what it has not flushed yet is acknowledged data.
-      if (connected()) return Act(dataset, ActionKind::kAgentAttach);
-      return MustLeave(dataset) && Fenceable(dataset, cluster) ? Commit(dataset, Phase::kFencing) : Step{};
+      // The node needs its LUN back even to let go of it: it has not flushed everything yet.
+      if (MustLeave(dataset) && Fenceable(dataset, cluster)) return Commit(dataset, Phase::kFencing);
+      return connected() ? Act(dataset, ActionKind::kAgentAttach) : Step{};
     case Phase::kFencing:
       return Act(dataset, ActionKind::kArrayFence);
     case Phase::kTrashed:

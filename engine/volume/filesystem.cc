@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/apart.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
 #include "engine/base/unique_fd.h"
@@ -73,7 +74,13 @@ absl::StatusOr<unique_fd> MakeDetachedMount(const MountRequest& request) {
       fsconfig(context.get(), FSCONFIG_SET_FLAG, "noinit_itable", nullptr, 0) != 0) {
     return failed("options", context);
   }
-  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return failed("superblock", context);
+  const int created =
+      CallApart([&] { return fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0 ? 0 : errno; },
+                context.get());
+  if (created != 0) {
+    errno = created;
+    return failed("superblock", context);
+  }
   unsigned flags = 0;
   if (request.nodev) flags |= MOUNT_ATTR_NODEV;
   if (request.nosuid) flags |= MOUNT_ATTR_NOSUID;
@@ -93,8 +100,8 @@ absl::Status FinishRoot(const unique_fd& mount, const FreshRoot& root, const std
   }
   // It must be on the device before anybody records that the filesystem is formatted: it is never done again after
   // that.
-  if (syncfs(directory.get()) != 0)
-    return ErrnoStatus(errno, absl::StrCat("cannot sync the fresh filesystem on ", device));
+  const int synced = CallApart([&] { return syncfs(directory.get()) == 0 ? 0 : errno; }, directory.get());
+  if (synced != 0) return ErrnoStatus(synced, absl::StrCat("cannot sync the fresh filesystem on ", device));
   return absl::OkStatus();
 }
 
@@ -125,9 +132,11 @@ absl::Status MakePath(const std::string& path) {
 
 absl::Status Unmount(const std::string& path) {
   ASSIGN_OR_RETURN(const auto present, FindMount(path));
-  if (!present || umount2(path.c_str(), UMOUNT_NOFOLLOW) == 0) return absl::OkStatus();
-  if (errno == EBUSY) return Refuse(Cause::kBusy, absl::StrCat(path, " is in use and stays mounted"));
-  return ErrnoStatus(errno, absl::StrCat("cannot unmount ", path));
+  if (!present) return absl::OkStatus();
+  const int unmounted = CallApart([&] { return umount2(path.c_str(), UMOUNT_NOFOLLOW) == 0 ? 0 : errno; });
+  if (unmounted == 0) return absl::OkStatus();
+  if (unmounted == EBUSY) return Refuse(Cause::kBusy, absl::StrCat(path, " is in use and stays mounted"));
+  return ErrnoStatus(unmounted, absl::StrCat("cannot unmount ", path));
 }
 
 }  // namespace
@@ -162,13 +171,13 @@ absl::Status MountFilesystem(const MountRequest& request) {
 }
 
 absl::Status SyncFilesystem(const std::string& path) {
-  const unique_fd directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return ErrnoStatus(errno, absl::StrCat("cannot open ", path, " to sync it"));
-  if (syncfs(directory.get()) != 0) {
-    return Refuse(Cause::kIo, absl::StrCat("not everything written to ", path,
-                                           " reached the array: ", ErrnoStatus(errno, "syncfs").message()));
-  }
-  return absl::OkStatus();
+  const int synced = CallApart([&] {
+    const int directory = open(path.c_str(), O_RDONLY | O_DIRECTORY);
+    return directory >= 0 && syncfs(directory) == 0 ? 0 : errno;
+  });
+  if (synced == 0) return absl::OkStatus();
+  return Refuse(Cause::kIo, absl::StrCat("not everything written to ", path,
+                                         " reached the array: ", ErrnoStatus(synced, "sync").message()));
 }
 
 absl::Status UnmountFilesystem(const std::string& path) {

@@ -48,7 +48,7 @@ TestCluster::TestCluster(ClusterOptions options)
   if (options_.state_bytes != 0) std::filesystem::create_directory(scratch_ / "control");
   limit(scratch_ / "control", options_.state_bytes);
   if (!options_.apart.empty()) side_network_ = std::make_unique<SideNetwork>();
-  array_ = std::make_unique<Tgtd>(side_network_ != nullptr ? side_network_->host_address() : "127.0.0.1");
+  array_ = std::make_unique<Tgtd>(side_network_ != nullptr ? side_network_->storage_address() : "127.0.0.1");
   const std::string listen = absl::StrCat("unix:", scratch_ / "control.sock");
   std::vector<std::string> argv = {Binary("flocker-control"),
                                    "--data",

@@ -37,23 +37,25 @@ unique_fd NewNetworkNamespace() {
 }  // namespace
 
 SideNetwork::SideNetwork() : namespace_(NewNetworkNamespace()) {
-  // A /30 of its own for each process: tests run beside each other.
+  // Two /30 of its own for each process: tests run beside each other.
   const int pid = getpid();
-  const std::string net = absl::StrCat("10.213.", pid / 64 % 256, ".");
   const int first = pid % 64 * 4;
+  const auto address = [&](int net, int number) {
+    return absl::StrCat("10.", net, ".", pid / 64 % 256, ".", first + number);
+  };
+  constexpr int kHostNet = 213;
+  constexpr int kStorageNet = 214;
   host_end_ = absl::StrCat("ft", pid);
-  host_address_ = absl::StrCat(net, first + 1);
+  host_address_ = address(kHostNet, 1);
+  storage_address_ = address(kStorageNet, 1);
   Must({"ip", "link", "add", host_end_, "type", "veth", "peer", "name", kNodeEnd, "netns",
         absl::StrCat("/proc/", pid, "/fd/", namespace_.get())});
-  Must({"ip", "addr", "add", absl::StrCat(host_address_, "/30"), "dev", host_end_});
-  Must({"ip", "link", "set", host_end_, "up"});
-  for (std::vector<std::string> inside :
-       {std::vector<std::string>{"ip", "link", "set", "lo", "up"},
-        {"ip", "addr", "add", absl::StrCat(net, first + 2, "/30"), "dev", kNodeEnd}}) {
-    std::vector<std::string> argv = prefix();
-    argv.insert(argv.end(), inside.begin(), inside.end());
-    Must(argv);
+  for (const int net : {kHostNet, kStorageNet}) {
+    Must({"ip", "addr", "add", address(net, 1) + "/30", "dev", host_end_});
+    Inside({"addr", "add", address(net, 2) + "/30", "dev", kNodeEnd});
   }
+  Must({"ip", "link", "set", host_end_, "up"});
+  Inside({"link", "set", "lo", "up"});
   Heal();
 }
 
@@ -66,16 +68,22 @@ std::vector<std::string> SideNetwork::prefix() const {
   return {"nsenter", absl::StrCat("--net=/proc/", getpid(), "/fd/", namespace_.get()), "--"};
 }
 
-void SideNetwork::Cut() {
+void SideNetwork::Inside(const std::vector<std::string>& arguments) {
   std::vector<std::string> argv = prefix();
-  argv.insert(argv.end(), {"ip", "link", "set", kNodeEnd, "down"});
+  argv.emplace_back("ip");
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
   Must(argv);
 }
 
-void SideNetwork::Heal() {
-  std::vector<std::string> argv = prefix();
-  argv.insert(argv.end(), {"ip", "link", "set", kNodeEnd, "up"});
-  Must(argv);
+void SideNetwork::Cut() { Inside({"link", "set", kNodeEnd, "down"}); }
+
+void SideNetwork::Heal() { Inside({"link", "set", kNodeEnd, "up"}); }
+
+// A permanent neighbour with a hardware address that nobody has.
+void SideNetwork::CutStorage() {
+  Inside({"neigh", "replace", storage_address_, "lladdr", "02:00:00:00:00:01", "nud", "permanent", "dev", kNodeEnd});
 }
+
+void SideNetwork::HealStorage() { Inside({"neigh", "delete", storage_address_, "dev", kNodeEnd}); }
 
 }  // namespace flocker::testing

@@ -165,6 +165,32 @@ TEST_F(CutOffNode, ForAMomentIsNotFencedAndLosesNothing) {
   EXPECT_FALSE(cluster_.Happened("fenced"));
 }
 
+// It hears control and is asked to let go, but what it has yet to write cannot reach the array: after heartbeat_timeout
+// without a login it is taken for what it is.
+TEST_F(CutOffNode, FromTheArrayAloneIsFenced) {
+  cluster_.side_network().CutStorage();
+  ASSERT_TRUE(Eventually(kPatience, [&] { return cluster_.Happened("cut-off"); })) << cluster_.Ctl({"events"}).output;
+  EXPECT_TRUE(cluster_.Connected("alpha"));
+  EXPECT_FALSE(cluster_.Happened("fenced")) << "nothing moves by itself";
+  EXPECT_EQ(writer_->error(), 0) << "until it is moved, it may heal";
+  ASSERT_NO_FATAL_FAILURE(MoveWithin(kWhenDown + kBeyondIt));
+  EXPECT_TRUE(Eventually(kPatience, [&] { return writer_->error() != 0; })) << "it was not told";
+  cluster_.side_network().HealStorage();
+  ExpectAlphaCleansUpAndRejoins();
+}
+
+TEST_F(CutOffNode, FromTheArrayAloneForAMomentLosesNothing) {
+  cluster_.side_network().CutStorage();
+  ASSERT_TRUE(Eventually(kPatience, [&] { return cluster_.Happened("cut-off"); }));
+  cluster_.side_network().HealStorage();
+  const uint64_t before = writer_->acknowledged();
+  EXPECT_TRUE(Eventually(kPatience, [&] { return writer_->acknowledged() > before + 100; }));
+  EXPECT_EQ(writer_->error(), 0);
+  writer_->Kill();
+  EXPECT_TRUE(Eventually(kPatience, [&] { return writer_->Ended(); }));
+  EXPECT_FALSE(cluster_.Happened("fenced"));
+}
+
 // Below the cluster: nobody has files open in the pool any more when it is unmounted.
 struct WithFrozenPool {
   FrozenPool pool_;

@@ -553,7 +553,7 @@ TEST_F(ControllerTest, TheValveClosesWhenAThirdOfFourNodesVanishTogether) {
   Hello(4, 4, "delta");
   for (int i = 0; i < 6; ++i) {
     Advance(absl::Seconds(1));
-    for (const SessionId session : {2, 3, 4}) Beat(session);
+    for (const SessionId session : std::vector<SessionId>{2, 3, 4}) Beat(session);
   }
   EXPECT_FALSE(controller_->cluster().valve_closed()) << "one of four is less than a third";
   controller_->OnAgentGone(3, now_);

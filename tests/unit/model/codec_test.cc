@@ -9,6 +9,7 @@
 #include "engine/model/codec_table.h"
 
 namespace flocker {
+
 // Becomes any type an initializer may have. Never defined, so it needs a name other files could see
 // (-Wundefined-internal).
 struct Anything {

@@ -183,6 +183,19 @@ TEST_F(PlannerTest, ARenewalIsFinishedBeforeAReleaseIsAsked) {
   EXPECT_EQ(PlanThrough(cluster_, kId)->epoch, 2U);
 }
 
+TEST_F(PlannerTest, AReleaseOfANodeThatCannotLogInAgainIsAFence) {
+  AttachOnAlpha(cluster_);
+  ASSERT_TRUE(Tell(cluster_, kId, OutcomeKind::kSessionLost));
+  Next();
+  ASSERT_TRUE(Tell(cluster_, kId, OutcomeKind::kGranted));
+  cluster_.SetCutOff(kId, true);
+  EXPECT_EQ(Next(), ActionKind::kAgentAttach) << "nothing moves by itself";
+  MoveTo(kBeta);
+  EXPECT_EQ(Next(), ActionKind::kArrayFence);
+  ASSERT_TRUE(Tell(cluster_, kId, OutcomeKind::kFenced));
+  EXPECT_EQ(Next(), ActionKind::kArrayGrant);
+}
+
 TEST_F(PlannerTest, AnAttachedNodeThatCameBackEmptyIsFencedAndGrantedAnew) {
   AttachOnAlpha(cluster_);
   ASSERT_TRUE(Tell(cluster_, kId, OutcomeKind::kNotHeld));
