@@ -216,7 +216,7 @@ void Datasets::Wake() {
   for (Woken& one : woken) Act(std::move(one.parked.request), std::move(one.parked.visit), std::move(one.judgement));
 }
 
-void Datasets::Gate(const DatasetId& dataset, absl::Duration grace, GateAnswer answer) {
+void Datasets::Gate(const DatasetId& dataset, absl::Duration grace, const GateAnswer& answer) {
   std::shared_ptr<LocalMount> attachment;
   {
     MutexLock lock(mutex_);
@@ -252,8 +252,8 @@ void Datasets::UngateAll() {
   Wake();
 }
 
-void Datasets::Drop(const DatasetId& dataset, uint64_t mount_epoch, std::function<void(const LocalMount&)> close_files,
-                    LocalMount::Callback done) {
+void Datasets::Drop(const DatasetId& dataset, uint64_t mount_epoch,
+                    const std::function<void(const LocalMount&)>& close_files, LocalMount::Callback done) {
   std::shared_ptr<LocalMount> attachment;
   {
     MutexLock lock(mutex_);

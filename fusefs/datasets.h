@@ -63,13 +63,13 @@ class Datasets {
 
   // Shuts the door, then waits up to `grace` for those inside to leave. `answer` gets how many did not.
   using GateAnswer = std::function<void(uint32_t uses)>;
-  void Gate(const DatasetId& dataset, absl::Duration grace, GateAnswer answer) EXCLUDES(mutex_);
+  void Gate(const DatasetId& dataset, absl::Duration grace, const GateAnswer& answer) EXCLUDES(mutex_);
   void Ungate(const DatasetId& dataset) EXCLUDES(mutex_);
   void UngateAll() EXCLUDES(mutex_);
 
   // Lets go of the attachment of that epoch: `close_files` closes what is open in it, `done` runs when its mount is
   // held no more. If the catalogue still shows it mounted later, it is opened anew.
-  void Drop(const DatasetId& dataset, uint64_t mount_epoch, std::function<void(const LocalMount&)> close_files,
+  void Drop(const DatasetId& dataset, uint64_t mount_epoch, const std::function<void(const LocalMount&)>& close_files,
             LocalMount::Callback done) EXCLUDES(mutex_);
 
   // The catalogue has news: those parked are judged again, and attachments that are over are let go.

@@ -68,7 +68,7 @@ absl::Status Serve(const Flags& flags) {
   hello.set_mountpoint(flags.mountpoint);
   filesystem.Connect(flags.agent, hello);
 
-  const absl::Status waited = WaitForTheEnd(signals.get(), session->ended_fd());
+  absl::Status waited = WaitForTheEnd(signals.get(), session->ended_fd());
   spdlog::info("unmounting {}", flags.mountpoint);
   session->Stop();
   const bool ended = filesystem.Shutdown(kPatience);

@@ -6,7 +6,7 @@ namespace flocker {
 
 uint64_t OpenFiles::Add(std::shared_ptr<OpenFile> file) {
   MutexLock lock(mutex_);
-  files_.emplace(next_, std::move(file));
+  files_[next_] = std::move(file);
   return next_++;
 }
 

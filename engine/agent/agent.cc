@@ -21,23 +21,6 @@ constexpr char kCatalogFile[] = "catalog";
 // One that was killed is gone within moments: what waits for a device is not in it (base/apart).
 constexpr absl::Duration kPredecessorTimeout = absl::Seconds(10);
 
-AttachOrder FromRpc(const rpc::Attach& attach, const DatasetId& id) {
-  return {.id = id,
-          .name = attach.name(),
-          .epoch = attach.epoch(),
-          .mount_epoch = attach.mount_epoch(),
-          .portal = attach.portal(),
-          .target = attach.target(),
-          .lun = attach.lun(),
-          .initiator = attach.initiator(),
-          .user = attach.user(),
-          .secret = attach.secret(),
-          .formatted = attach.formatted(),
-          .root_uid = attach.root_uid(),
-          .root_gid = attach.root_gid(),
-          .root_mode = attach.root_mode()};
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config) {

@@ -381,7 +381,7 @@ absl::Status LunServer::Stop(absl::Duration timeout) {
       if (std::exchange(successor_due_, false)) alive_ = false;
     }
     Send(lun::NewMessage<lun::Stop>());
-    const absl::Status status = WaitStopped(deadline);
+    absl::Status status = WaitStopped(deadline);
     if (status.ok()) break;
     // The kernel tells the server of the loop device's last close a moment after we know of it.
     if (ErrnoOf(status) != EBUSY || SteadyNow() >= deadline) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/model/ids.h"
+#include "engine/rpc/flocker.pb.h"
 
 namespace flocker {
 
@@ -24,5 +25,22 @@ struct AttachOrder {
   uint32_t root_gid = 0;
   uint32_t root_mode = 0755;
 };
+
+inline AttachOrder FromRpc(const rpc::Attach& attach, const DatasetId& id) {
+  return {.id = id,
+          .name = attach.name(),
+          .epoch = attach.epoch(),
+          .mount_epoch = attach.mount_epoch(),
+          .portal = attach.portal(),
+          .target = attach.target(),
+          .lun = attach.lun(),
+          .initiator = attach.initiator(),
+          .user = attach.user(),
+          .secret = attach.secret(),
+          .formatted = attach.formatted(),
+          .root_uid = attach.root_uid(),
+          .root_gid = attach.root_gid(),
+          .root_mode = attach.root_mode()};
+}
 
 }  // namespace flocker

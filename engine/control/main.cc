@@ -24,6 +24,7 @@
 #include "engine/control/array_runner.h"
 #include "engine/control/cluster_service.h"
 #include "engine/control/controller.h"
+#include "engine/control/metrics.h"
 #include "engine/control/restored_state.h"
 #include "engine/control/room.h"
 #include "engine/control/runner.h"
@@ -45,6 +46,7 @@ struct Config {
   TgtConfig tgt;
   ControllerOptions controller;
   uint64_t reserve = uint64_t{64} << 20;  // bytes that must be free beside the state to take on anything new
+  std::string metrics;
   std::string restore;
   bool adopt = false;
 };
@@ -178,7 +180,13 @@ absl::Status Serve(const Config& config, char** argv) {
   ControlWorld world(runner, *store, array, agents, clients, Room(config.data, config.reserve));
   Controller controller(config.controller, snapshot, world, MonotonicNow());
   controller.RememberRefusals(recent);
-  runner.OnFlushed([&clients, seen = controller.last_event_seq()](Controller& c) mutable {
+  std::unique_ptr<Metrics> metrics;
+  if (!config.metrics.empty()) {
+    ASSIGN_OR_RETURN(metrics, Metrics::Serve(config.metrics));
+    metrics->Show(controller);
+  }
+  runner.OnFlushed([&clients, &metrics, seen = controller.last_event_seq()](Controller& c) mutable {
+    if (metrics != nullptr) metrics->Show(c);
     if (seen == c.last_event_seq()) return;
     seen = c.last_event_seq();
     clients.EventsChanged();
@@ -242,6 +250,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--data-reserve", reserve, "MiB that must be free beside the state to take on an operation")
       ->capture_default_str();
+  app.add_option("--metrics", config.metrics, "host:port that serves Prometheus' /metrics; nowhere if not given");
   auto* restore = app.add_option("--restore", config.restore,
                                  "put the newest backup in this directory into --data, which must be empty, and end");
   app.add_flag("--adopt", config.adopt,

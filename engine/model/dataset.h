@@ -28,6 +28,11 @@ enum class Phase {
 };
 std::string_view PhaseName(Phase phase);
 std::optional<Phase> PhaseFromName(std::string_view name);
+// The node may hold something of it, so that what the node says of it counts.
+constexpr bool HeldByNode(Phase phase) {
+  return phase == Phase::kAttaching || phase == Phase::kAttached || phase == Phase::kDetaching ||
+         phase == Phase::kRenewing;
+}
 
 // Who may log in to the LUN: recorded before the array is told, never looked up later (a fence needs it exactly).
 struct Grant {

@@ -35,15 +35,10 @@ void Clear(Placement& placement) {
   placement.address = {};
 }
 
-bool AtNode(Phase phase) {
-  return phase == Phase::kAttaching || phase == Phase::kAttached || phase == Phase::kDetaching ||
-         phase == Phase::kRenewing;
-}
-
 // Reports of the agent. A matching epoch makes them true whatever was asked meanwhile.
 bool ApplyReport(Dataset& dataset, const StepOutcome& outcome, const Fresh& fresh) {
   Placement& placement = dataset.placement;
-  if (!AtNode(placement.phase)) return false;
+  if (!HeldByNode(placement.phase)) return false;
   switch (outcome.kind) {
     case OutcomeKind::kFormatted:
       if (dataset.formatted) return false;

@@ -25,9 +25,13 @@ constexpr absl::Duration kPatience = absl::Seconds(30);
 
 class Strays : public ClusterTest {
  protected:
+  static const std::string& Metrics() {
+    static const std::string address = absl::StrCat("127.0.0.1:", FreePort());
+    return address;
+  }
   Strays()
-      : ClusterTest(
-            {.control_flags = {"--reconcile-interval", "0.5"}, .agent_flags = {"--reconcile-interval", "0.5"}}) {}
+      : ClusterTest({.control_flags = {"--reconcile-interval", "0.5", "--metrics", Metrics()},
+                     .agent_flags = {"--reconcile-interval", "0.5"}}) {}
 
   std::string alpha() const { return cluster_.dir() + "/alpha"; }
   size_t Found() {
@@ -55,6 +59,15 @@ class Strays : public ClusterTest {
     Iscsi({"--op", "new", "--mode", "logicalunit", "--tid", tid, "--lun", "1", "--bstype", "rdwr", "-b", file});
     Iscsi({"--op", "bind", "--mode", "target", "--tid", tid, "-I", "ALL"});
   }
+  // What a monitor sees.
+  std::string Counted() {
+    const auto got = RunCommand({"bash", "-c",
+                                 "exec 3<>/dev/tcp/${0/:/\\/}; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; "
+                                 "grep '^flocker_strays_total' <&3",
+                                 Metrics()},
+                                absl::Seconds(10));
+    return got.ok() ? got->output : std::string(got.status().message());
+  }
   // Looks that came after this moment have ended.
   void LetThemLook() {
     const absl::Time end = absl::Now() + absl::Seconds(3);
@@ -70,6 +83,7 @@ TEST_F(Strays, NoneInAHealthyRun) {
   }
   LetThemLook();
   EXPECT_EQ(Found(), 0u) << cluster_.Ctl({"events"}).output;
+  EXPECT_EQ(Counted(), "flocker_strays_total 0\n");
 }
 
 // A whole stack whose agent forgot it: server, FUSE file, loop device, filesystem, names.
@@ -148,6 +162,7 @@ TEST_F(Strays, EachKindOnANodeGoesAndStrangersOfEachKindStay) {
   EXPECT_TRUE(FindLoop(foreign)->has_value());
   EXPECT_TRUE(FindMount(tmpfs)->has_value());
   EXPECT_EQ(Found(), 3u);
+  EXPECT_EQ(Counted(), "flocker_strays_total 3\n");
 }
 
 TEST_F(Strays, EachKindOnTheArrayGoesAndStrangersStay) {

@@ -143,6 +143,15 @@ TEST_F(SilentNode, ThatCountsAsDownAlready) {
 class CutOffNode : public SilentNode {
  protected:
   CutOffNode() : SilentNode({.apart = "alpha"}) {}
+
+  void ExpectNothingHappened() {
+    const uint64_t before = writer_->acknowledged();
+    EXPECT_TRUE(Eventually(kPatience, [&] { return writer_->acknowledged() > before + 100; }));
+    EXPECT_EQ(writer_->error(), 0);
+    writer_->Kill();
+    EXPECT_TRUE(Eventually(kPatience, [&] { return writer_->Ended(); }));
+    EXPECT_FALSE(cluster_.Happened("fenced"));
+  }
 };
 
 TEST_F(CutOffNode, GoesOnWritingIntoNothing) {
@@ -157,12 +166,7 @@ TEST_F(CutOffNode, ForAMomentIsNotFencedAndLosesNothing) {
   ASSERT_TRUE(Eventually(kPatience, [&] { return !cluster_.Connected("alpha"); }));
   cluster_.side_network().Heal();
   ASSERT_TRUE(Eventually(kPatience, [&] { return cluster_.Connected("alpha"); }));
-  const uint64_t before = writer_->acknowledged();
-  EXPECT_TRUE(Eventually(kPatience, [&] { return writer_->acknowledged() > before + 100; }));
-  EXPECT_EQ(writer_->error(), 0);
-  writer_->Kill();
-  EXPECT_TRUE(Eventually(kPatience, [&] { return writer_->Ended(); }));
-  EXPECT_FALSE(cluster_.Happened("fenced"));
+  ExpectNothingHappened();
 }
 
 // It hears control and is asked to let go, but what it has yet to write cannot reach the array: after heartbeat_timeout
@@ -183,12 +187,7 @@ TEST_F(CutOffNode, FromTheArrayAloneForAMomentLosesNothing) {
   cluster_.side_network().CutStorage();
   ASSERT_TRUE(Eventually(kPatience, [&] { return cluster_.Happened("cut-off"); }));
   cluster_.side_network().HealStorage();
-  const uint64_t before = writer_->acknowledged();
-  EXPECT_TRUE(Eventually(kPatience, [&] { return writer_->acknowledged() > before + 100; }));
-  EXPECT_EQ(writer_->error(), 0);
-  writer_->Kill();
-  EXPECT_TRUE(Eventually(kPatience, [&] { return writer_->Ended(); }));
-  EXPECT_FALSE(cluster_.Happened("fenced"));
+  ExpectNothingHappened();
 }
 
 // Below the cluster: nobody has files open in the pool any more when it is unmounted.

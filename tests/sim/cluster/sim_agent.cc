@@ -12,23 +12,6 @@ constexpr absl::Duration kReconnectPause = absl::Milliseconds(100);
 constexpr absl::Duration kReconnectMax = absl::Seconds(1);
 constexpr absl::Duration kConnectTimeout = absl::Seconds(1);
 
-AttachOrder FromRpc(const rpc::Attach& attach, const DatasetId& id) {
-  return {.id = id,
-          .name = attach.name(),
-          .epoch = attach.epoch(),
-          .mount_epoch = attach.mount_epoch(),
-          .portal = attach.portal(),
-          .target = attach.target(),
-          .lun = attach.lun(),
-          .initiator = attach.initiator(),
-          .user = attach.user(),
-          .secret = attach.secret(),
-          .formatted = attach.formatted(),
-          .root_uid = attach.root_uid(),
-          .root_gid = attach.root_gid(),
-          .root_mode = attach.root_mode()};
-}
-
 // What engine/agent/journal.cc writes down of an attachment.
 Attachment Journaled(const Attachment& attachment) {
   Attachment read;

@@ -1,0 +1,176 @@
+// What users ask, and its answers.
+#include "engine/control/controller.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/log.h"
+#include "engine/base/status.h"
+#include "engine/model/operations.h"
+#include "engine/rpc/channel.h"
+
+namespace flocker {
+namespace {
+
+constexpr absl::Duration kCapacityAge = absl::Seconds(1);
+
+absl::Status OperationStatus(const Operation& operation) {
+  if (operation.cause.empty()) return absl::OkStatus();
+  return Refuse(CauseFromName(operation.cause).value_or(Cause::kIo), operation.message);
+}
+
+// Which dataset the operation is about; empty for one that is to be created, or when the id is none.
+DatasetId SubjectOf(const rpc::OperationRequest& request) {
+  const auto parse = [](const std::string& text) { return DatasetId::Parse(text).value_or(DatasetId()); };
+  switch (request.kind_case()) {
+    case rpc::OperationRequest::kRename:
+      return parse(request.rename().dataset_id());
+    case rpc::OperationRequest::kDestroy:
+      return parse(request.destroy().dataset_id());
+    case rpc::OperationRequest::kRestore:
+      return parse(request.restore().dataset_id());
+    case rpc::OperationRequest::kPurge:
+      return parse(request.purge().dataset_id());
+    default:
+      return DatasetId();
+  }
+}
+
+std::string Audit(const rpc::Caller& caller) {
+  return absl::StrCat("by uid ", caller.uid(), " pid ", caller.pid(),
+                      caller.container().empty() ? "" : absl::StrCat(" in container ", caller.container()), " through ",
+                      caller.via().empty() ? "an unnamed client" : caller.via());
+}
+
+}  // namespace
+
+void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now) {
+  const auto known = request.id().empty() ? std::nullopt : FindOperation(cluster_, request.id());
+  if (restored_.held()) {
+    return Answer(to, request.id(), DatasetId(), Refuse(Cause::kNoControl, restored_.Reason(cluster_)));
+  }
+  if (known) {
+    if (known->operation.done) return Answer(to, request.id(), known->dataset, OperationStatus(known->operation));
+    return Wait(request.id(), known->dataset, to, now);
+  }
+  // The record went, and with it the memory of who asked; that it is gone is what a purge wants.
+  if (request.has_purge() && purged_.contains(SubjectOf(request))) {
+    return Answer(to, request.id(), SubjectOf(request), absl::OkStatus());
+  }
+  if (!request.has_create() || (capacity_ && now - capacity_at_ <= kCapacityAge)) return Execute(request, to, now);
+  if (parked_creates_.empty()) world_.RequestCapacity();
+  parked_creates_.push_back({request, to});
+}
+
+void Controller::OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::Duration now) {
+  const std::vector<ParkedCreate> parked = std::exchange(parked_creates_, {});
+  if (capacity.ok()) {
+    capacity_ = *capacity;
+    capacity_at_ = now;
+  }
+  for (const ParkedCreate& create : parked) {
+    if (capacity.ok()) {
+      OnOperation(create.request, create.to, now);  // it may have been asked twice meanwhile
+    } else {
+      const absl::Status status =
+          Refuse(Cause::kIo, absl::StrCat("the array cannot be asked for its space: ", capacity.status().message()));
+      Answer(create.to, create.request.id(), DatasetId(), status);
+    }
+  }
+}
+
+absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& request) {
+  if (request.id().empty()) return Refuse(Cause::kInvalid, "an operation without an id");
+  RETURN_IF_ERROR(world_.CheckRoom());
+  switch (request.kind_case()) {
+    case rpc::OperationRequest::kCreate: {
+      const rpc::Create& create = request.create();
+      CreateWish wish;
+      wish.operation_id = request.id();
+      wish.id = DatasetId::FromRandomHex(world_.RandomHex(16));
+      wish.node = NodeId::Parse(create.node_id()).value_or(NodeId());
+      wish.name = create.name();
+      wish.size = create.size();
+      wish.metadata = {create.metadata().begin(), create.metadata().end()};
+      wish.root_uid = create.root_uid();
+      wish.root_gid = create.root_gid();
+      wish.root_mode = create.root_mode();
+      wish.now_ms = world_.WallClockMs();
+      ASSIGN_OR_RETURN(Dataset dataset, PlanCreate(cluster_, wish));
+      RETURN_IF_ERROR(Admit(cluster_.promised(), dataset.size, *capacity_, options_.overcommit, options_.pool_reserve));
+      return dataset;
+    }
+    case rpc::OperationRequest::kRename: {
+      const rpc::Rename& rename = request.rename();
+      return PlanRename(cluster_, {.operation_id = request.id(),
+                                   .id = SubjectOf(request),
+                                   .node = NodeId::Parse(rename.node_id()).value_or(NodeId()),
+                                   .name = rename.name(),
+                                   .force = rename.force()});
+    }
+    case rpc::OperationRequest::kDestroy:
+      return PlanDestroy(cluster_, {.operation_id = request.id(),
+                                    .id = SubjectOf(request),
+                                    .force = request.destroy().force(),
+                                    .now_ms = world_.WallClockMs()});
+    case rpc::OperationRequest::kRestore: {
+      const rpc::Restore& restore = request.restore();
+      RestoreWish wish{.operation_id = request.id(), .id = SubjectOf(request), .name = restore.name()};
+      if (!restore.node_id().empty()) wish.node = NodeId::Parse(restore.node_id()).value_or(NodeId());
+      return PlanRestore(cluster_, wish);
+    }
+    case rpc::OperationRequest::kPurge:
+      return PlanPurge(cluster_, {.operation_id = request.id(), .id = SubjectOf(request)});
+    default:
+      return Refuse(Cause::kInvalid, "an operation of a kind this control service does not know");
+  }
+}
+
+void Controller::Wait(const std::string& operation_id, const DatasetId& dataset, ReplyTo to, absl::Duration now) {
+  Waiter& waiter = waiters_[operation_id];
+  waiter.dataset = dataset;
+  waiter.to.push_back(to);
+  waiter.deadline = now + options_.operation_timeout;
+}
+
+void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now) {
+  auto planned = PlanOperation(request);
+  if (!planned.ok()) {
+    const DatasetId id = SubjectOf(request);
+    Event& event = AddEvent("refused", cluster_.Find(id),
+                            absl::StrCat(planned.status().message(), " (asked ", Audit(request.caller()), ")"));
+    if (event.name.empty()) event.name = request.create().name();
+    event.cause = std::string(CauseName(CauseOf(planned.status())));
+    RememberRefusal(event);
+    return Answer(to, request.id(), id, planned.status());
+  }
+  const Dataset* before = cluster_.Find(planned->id);
+  work_[planned->id].timeline.clear();
+  AddEvent(planned->operation.kind, &*planned,
+           absl::StrCat(planned->operation.kind, " of ", before != nullptr ? before->name : planned->name, " asked ",
+                        Audit(request.caller())));
+  PutDataset(*planned);
+  Wait(request.id(), planned->id, to, now);
+  AnswerIfDone(*planned);
+}
+
+void Controller::AnswerIfDone(const Dataset& dataset) {
+  if (!dataset.operation.done) return;
+  const auto it = waiters_.find(dataset.operation.id);
+  if (it == waiters_.end()) return;
+  for (const ReplyTo& to : it->second.to) {
+    Answer(to, dataset.operation.id, dataset.id, OperationStatus(dataset.operation));
+  }
+  waiters_.erase(it);
+}
+
+void Controller::Answer(const ReplyTo& to, const std::string& operation_id, const DatasetId& dataset,
+                        const absl::Status& status) {
+  rpc::OperationReply reply;
+  reply.set_id(operation_id);
+  reply.set_dataset_id(dataset.str());
+  *reply.mutable_outcome() = ToOutcome(status);
+  replies_.emplace_back(to, std::move(reply));
+}
+
+}  // namespace flocker

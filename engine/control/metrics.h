@@ -1,0 +1,37 @@
+// What a monitor reads of control, as Prometheus text over HTTP.
+#pragma once
+
+#include <prometheus/counter.h>
+#include <prometheus/exposer.h>
+#include <prometheus/family.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace flocker {
+
+class Controller;
+
+class Metrics {
+ public:
+  // Serves http://<address>/metrics on threads of its own. An error when nobody can listen there.
+  static absl::StatusOr<std::unique_ptr<Metrics>> Serve(const std::string& address);
+
+  // Takes the present figures over. To be called on the controller's thread.
+  void Show(const Controller& controller);
+
+ private:
+  explicit Metrics(std::unique_ptr<prometheus::Exposer> exposer);
+
+  const std::unique_ptr<prometheus::Exposer> exposer_;
+  const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
+  prometheus::Counter& strays_;
+  prometheus::Gauge& datasets_;
+  prometheus::Family<prometheus::Gauge>& nodes_;
+};
+
+}  // namespace flocker
