@@ -1,6 +1,8 @@
 // A node that is cut off, or stands still, while its dataset is taken away: never two writers.
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "tests/harness/wait.h"
 #include "tests/lab/cluster/scenario.h"
 
@@ -21,7 +23,9 @@ class CutOff : public Scenario {
     const int acknowledged = first.Acknowledged();
     const absl::Status isolated = isolate();
     ASSERT_TRUE(isolated.ok()) << isolated;
-    Move(node(3), 1, 2);
+    // While it is not known to be cut off, a node that is in touch refuses: its writer is in the way.
+    Until(node(3), absl::StrCat("mv ", Path(1), " ", Path(2), " || stat ", Path(2)));
+    Until(node(2), absl::StrCat("ls ", Path(2)));
     RecordWriter second(node(2), "second", Path(2) + "/records");
     ASSERT_TRUE(second.Start());
     Report("failover, from the cut to the first record on the other node", absl::Now() - start);
@@ -70,6 +74,20 @@ TEST_F(CutOff, FromStorageOneWayOnly) {
 
 TEST_F(QuickCutOff, PausedInMidWrite) {
   SingleWriterThroughout([&] { return node(1).Pause(); }, [&] { return node(1).Resume(); });
+}
+
+TEST_F(CutOff, PausedForAMinuteInMidWrite) {
+  absl::Time since;
+  SingleWriterThroughout(
+      [&] {
+        since = absl::Now();
+        return node(1).Pause();
+      },
+      [&] {
+        EXPECT_TRUE(
+            flocker::testing::Eventually(absl::Minutes(2), [&] { return absl::Now() - since > absl::Minutes(1); }));
+        return node(1).Resume();
+      });
 }
 
 }  // namespace
