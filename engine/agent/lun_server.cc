@@ -94,7 +94,7 @@ absl::Status LunServer::Connect() {
   }
   ASSIGN_OR_RETURN(unique_fd pidfd, OpenPidfd(hello->pid));
   const MutexLock lock(mutex_);
-  process_ = std::make_shared<Process>(Process{hello->pid, std::move(pidfd), SteadyClock::now()});
+  process_ = std::make_shared<Process>(Process{hello->pid, std::move(pidfd), std::nullopt});
   client_ = std::move(client);
   fuse_ = std::move(received->fuse);
   arena_ = std::move(received->arena);
@@ -173,14 +173,18 @@ void LunServer::OnEnded() {
       client_.reset();
     }
     const auto now = SteadyClock::now();
-    session_epoch_ = 0;
+    const uint64_t epoch = std::exchange(session_epoch_, 0);
+    const pid_t pid = process_->pid;
     accepts_login_ = false;
     if (!down_since_) down_since_ = now;
     if (CanTakeOver()) {
+      // Told before the successor says so: the renewal and its start then take place at the same time.
+      if (epoch != 0) lost_epoch_ = epoch;
       successor_due_ = true;
-      if (hello_ && now - process_->started >= kShortLife) TrySuccessor();
-      tell = [this, pid = process_->pid] {
+      if (hello_ && (!process_->started || now - *process_->started >= kShortLife)) TrySuccessor();
+      tell = [this, pid, epoch] {
         events_.notice("lun-server-ended", absl::StrCat("flocker-lun ", pid, " ended; a successor takes over"));
+        if (epoch != 0) events_.session_lost(epoch, "its flocker-lun ended");
       };
     } else {
       alive_ = false;

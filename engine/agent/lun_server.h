@@ -111,7 +111,7 @@ class LunServer {
   struct Process {
     pid_t pid = 0;
     unique_fd pidfd;
-    std::chrono::steady_clock::time_point started;
+    std::optional<std::chrono::steady_clock::time_point> started;  // none: by an earlier agent
   };
   std::shared_ptr<const Process> process_ GUARDED_BY(mutex_);
   std::optional<lun::LunClient> client_ GUARDED_BY(mutex_);

@@ -73,8 +73,10 @@ TestCluster::TestCluster(ClusterOptions options)
     std::filesystem::create_directory(tree(node));
     const bool apart = node == options_.apart;
     std::vector<std::string> agent = apart ? side_network_->prefix() : std::vector<std::string>();
-    agent.insert(agent.end(), {Binary("flocker-agent"), "--name", node, "--root", scratch_ / node, "--control",
-                               apart ? far_listen : listen, "--tree", tree(node)});
+    agent.insert(
+        agent.end(),
+        {options_.agent_binaries.empty() ? Binary("flocker-agent") : options_.agent_binaries + "/flocker-agent",
+         "--name", node, "--root", scratch_ / node, "--control", apart ? far_listen : listen, "--tree", tree(node)});
     agent.insert(agent.end(), options_.agent_flags.begin(), options_.agent_flags.end());
     agents_[node] = std::make_unique<Daemon>(agent, scratch_ / (node + ".log"));
   }

@@ -35,6 +35,7 @@ struct ClusterOptions {
   std::string apart;         // a node that reaches control and the array only over side_network()
   std::vector<std::string> control_flags;
   std::vector<std::string> agent_flags;
+  std::string agent_binaries;  // a directory with flocker-agent, flocker-lun and flocker-fs; empty: the build's
 };
 
 class TestCluster {
