@@ -6,12 +6,17 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include "engine/base/log.h"
 #include "engine/lun/own_cgroup.h"
 #include "engine/lun/server.h"
+#ifdef FLOCKER_FAULTS
+#include "engine/lun/write_log.h"
+#endif
 
 namespace {
 
@@ -67,6 +72,19 @@ int main(int argc, char** argv) {
   if (const absl::Status joined = flocker::lun::JoinOwnCgroup(); !joined.ok()) {
     spdlog::warn("{}: the memory limit of whoever started it counts for it, too", std::string(joined.message()));
   }
+#ifdef FLOCKER_FAULTS
+  std::unique_ptr<flocker::lun::WriteLog> write_log;
+  if (const char* directory = std::getenv("FLOCKER_WRITE_LOG_DIR"); directory != nullptr) {
+    auto opened = flocker::lun::WriteLog::Open(std::string(directory) + "/" + options.dataset + ".writes",
+                                               flocker::lun::Server::kSlots);
+    if (!opened.ok()) {
+      spdlog::error("{}", std::string(opened.status().message()));
+      return 1;
+    }
+    write_log = *std::move(opened);
+    options.witness = write_log.get();
+  }
+#endif
   auto server = flocker::lun::Server::Create(options);
   if (!server.ok()) {
     spdlog::error("{}", std::string(server.status().message()));

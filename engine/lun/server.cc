@@ -22,7 +22,6 @@ namespace {
 // 16 MiB: with code and libraries (11 MiB) under the 32 MiB of locked memory that DESIGN §5 allows; 15 of the largest
 // requests at once, or all 256 slots with up to 64 KiB each.
 constexpr size_t kArenaData = size_t{16} << 20;
-constexpr uint32_t kSlots = 256;
 constexpr uint16_t kMaxBackground = 192;  // leaves slots for the requests that FUSE does not count
 constexpr int kRequestsPerTurn = 32;      // then the answers get their turn
 
@@ -73,7 +72,7 @@ Server::Server(const ServerOptions& options, unique_fd epoll, unique_fd signals,
       arena_(std::move(arena)),
       port_(std::move(port)),
       session_(*this, kSlots * Transfers::kCommandsPerRequest, options.task_timeout),
-      transfers_(*this, arena_, fuse_, session_, options.io_timeout),
+      transfers_(*this, arena_, fuse_, session_, options.io_timeout, options.witness),
       clock_(options.io_timeout) {}
 
 // ---- the loop ----

@@ -44,10 +44,13 @@ struct ServerOptions {
   int arena_fd = -1;
   std::chrono::seconds io_timeout{90};    // how long requests wait for a session
   std::chrono::seconds task_timeout{30};  // how long a login or a command may take
+  Transfers::Witness* witness = nullptr;  // outlives the server
 };
 
 class Server : private Session::Owner, private Transfers::Owner {
  public:
+  static constexpr uint32_t kSlots = 256;  // requests in flight
+
   // Opens and allocates everything there is to open and allocate before the first login.
   static absl::StatusOr<std::unique_ptr<Server>> Create(const ServerOptions& options);
   ~Server() override = default;

@@ -18,12 +18,14 @@ bool Writes(Verb verb) { return verb == Verb::kWrite || verb == Verb::kWriteSame
 
 }  // namespace
 
-Transfers::Transfers(Owner& owner, Arena& arena, FuseDevice& fuse, Session& session, Clock::duration busy_limit)
+Transfers::Transfers(Owner& owner, Arena& arena, FuseDevice& fuse, Session& session, Clock::duration busy_limit,
+                     Witness* witness)
     : owner_(owner),
       arena_(arena),
       fuse_(fuse),
       session_(session),
       busy_limit_(busy_limit),
+      witness_(witness),
       transfers_(arena.slot_count()) {
   batch_.reserve(arena.slot_count());
 }
@@ -130,6 +132,7 @@ void Transfers::Pump(uint32_t slot, Clock::time_point now) {
   while (!Complete(transfer) && transfer.outstanding < kCommandsPerRequest) {
     const Command16 command = NextCommand(slot, transfer);
     if (!session_.Issue(slot, command, geometry_.block_size, now)) return;  // Lost follows, and Suspend with it
+    if (witness_ != nullptr) witness_->Issued(slot, command);
     transfer.issued += command.length;
     transfer.flushed = command.verb == Verb::kFlush;
     ++transfer.outstanding;
@@ -142,6 +145,7 @@ void Transfers::Answered(uint32_t slot, const Command16& command, const ScsiAnsw
   --transfer.outstanding;
   const Judgement judgement = Judge(answer, Writes(command.verb));
   if (judgement.remedy == Remedy::kCut) return session_.Cut(judgement.loss, Describe(answer));
+  if (judgement.remedy == Remedy::kNone && witness_ != nullptr) witness_->Acknowledged(slot, command);
   if (judgement.remedy != Remedy::kNone && transfer.judgement.remedy == Remedy::kNone) {
     transfer.judgement = judgement;
     transfer.answer = answer;

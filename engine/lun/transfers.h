@@ -38,11 +38,21 @@ class Transfers {
     virtual void LunInDoubt(const ScsiAnswer& answer) = 0;
   };
 
+  // Sees what the LUN is told and what it acknowledges, a command at a time. Its calls must not wait for the LUN.
+  class Witness {
+   public:
+    virtual ~Witness() = default;
+    virtual void Issued(uint32_t slot, const Command16& command) = 0;
+    // Well; the request is not answered yet.
+    virtual void Acknowledged(uint32_t slot, const Command16& command) = 0;
+  };
+
   // Commands in flight a request may have; `session` must take slot_count times as many.
   static constexpr uint32_t kCommandsPerRequest = 4;
 
-  // A LUN that is busy for `busy_limit` fails the request.
-  Transfers(Owner& owner, Arena& arena, FuseDevice& fuse, Session& session, Clock::duration busy_limit);
+  // A LUN that is busy for `busy_limit` fails the request. `witness` may be null.
+  Transfers(Owner& owner, Arena& arena, FuseDevice& fuse, Session& session, Clock::duration busy_limit,
+            Witness* witness);
   Transfers(const Transfers&) = delete;
   Transfers& operator=(const Transfers&) = delete;
 
@@ -109,6 +119,7 @@ class Transfers {
   FuseDevice& fuse_;
   Session& session_;
   const Clock::duration busy_limit_;
+  Witness* const witness_;
   Geometry geometry_;
   std::vector<Transfer> transfers_;  // by slot
   std::vector<uint32_t> batch_;      // room for ForEachAt
