@@ -49,7 +49,7 @@ class Holding {
   Holding(const Holding&) = delete;
   Holding& operator=(const Holding&) = delete;
 
-  // Blocks until it knows what the machine has of it: some milliseconds, or 10 s when its LUN server does not answer.
+  // Blocks until it knows what the machine has of it: some milliseconds, or a second when its LUN server is paused.
   // Before that there is nothing to say about it.
   void WaitUntilFound();
 

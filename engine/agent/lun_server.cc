@@ -25,6 +25,9 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr absl::Duration kStartTimeout = absl::Seconds(10);
+// What a server that an earlier agent started, and that has a file to lose, may take to answer before it counts as
+// paused. Nobody waits for it any longer than that: it is taken on as it is.
+constexpr absl::Duration kAnswerTimeout = absl::Seconds(1);
 constexpr absl::Duration kRepeatPause = absl::Milliseconds(2);
 // A process that lived so short a time is followed at the next tick, lest one that cannot live is started in a storm.
 constexpr auto kShortLife = std::chrono::milliseconds(100);
@@ -40,6 +43,11 @@ struct Overloaded : Fs... {
 };
 template <class... Fs>
 Overloaded(Fs...) -> Overloaded<Fs...>;
+
+bool IsMounted(const std::string& file) {
+  const auto mount = FindMount(file);
+  return mount.ok() && mount->has_value();
+}
 
 SteadyClock::time_point SteadyDeadline(absl::Duration timeout) {
   return SteadyClock::now() + absl::ToChronoMilliseconds(timeout);
@@ -86,19 +94,29 @@ absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Find(const LunPaths& paths
 
 absl::Status LunServer::Connect() {
   ASSIGN_OR_RETURN(lun::LunClient client, lun::LunClient::Connect(paths_.socket));
-  auto received = client.Receive(SteadyNow() + kStartTimeout);
-  if (!received.ok()) return received.status();
-  const auto* hello = std::get_if<lun::Hello>(&received->report);
-  if (hello == nullptr || hello->dataset.view() != paths_.dataset.str() || hello->mount_epoch != paths_.mount_epoch) {
-    return absl::FailedPreconditionError(absl::StrCat("another LUN's server listens on ", paths_.socket));
+  ASSIGN_OR_RETURN(const pid_t pid, client.Server());
+  ASSIGN_OR_RETURN(unique_fd pidfd, OpenPidfd(pid));
+  const bool mounted = IsMounted(paths_.file);
+  auto received = client.Receive(SteadyNow() + (mounted ? kAnswerTimeout : kStartTimeout));
+  const bool paused = mounted && absl::IsDeadlineExceeded(received.status());
+  if (!paused && !received.ok()) return received.status();
+  if (!paused) {
+    const auto* hello = std::get_if<lun::Hello>(&received->report);
+    if (hello == nullptr || hello->dataset.view() != paths_.dataset.str() || hello->mount_epoch != paths_.mount_epoch) {
+      return absl::FailedPreconditionError(absl::StrCat("another LUN's server listens on ", paths_.socket));
+    }
   }
-  ASSIGN_OR_RETURN(unique_fd pidfd, OpenPidfd(hello->pid));
   const MutexLock lock(mutex_);
-  process_ = std::make_shared<Process>(Process{hello->pid, std::move(pidfd), std::nullopt});
+  process_ = std::make_shared<Process>(Process{pid, std::move(pidfd), std::nullopt});
   client_ = std::move(client);
-  fuse_ = std::move(received->fuse);
-  arena_ = std::move(received->arena);
-  HandleHello(*hello);
+  if (paused) {
+    spdlog::warn("{}: its flocker-lun {} does not answer; its attachment waits for it", paths_.dataset.str(), pid);
+    file_ready_ = true;
+  } else {
+    fuse_ = std::move(received->fuse);
+    arena_ = std::move(received->arena);
+    HandleHello(std::get<lun::Hello>(received->report));
+  }
   Watch();
   return absl::OkStatus();
 }
@@ -155,8 +173,7 @@ absl::Status LunServer::WaitHello() {
 
 bool LunServer::CanTakeOver() const {
   if (stopping_ || fenced_ || !file_ready_ || !fuse_ || !arena_) return false;
-  const auto mount = FindMount(paths_.file);
-  return mount.ok() && mount->has_value();
+  return IsMounted(paths_.file);
 }
 
 // On the watcher's thread. The pidfd tells after the kernel has closed the last of the process's descriptors, so
@@ -190,8 +207,8 @@ void LunServer::OnEnded() {
       alive_ = false;
       if (fenced_) {
         tell = [this] { CutOff(); };  // perhaps it died before it could fail what waits
-      } else if (!stopping_ && fuse_) {
-        tell = events_.died;  // before its hello it is Start that fails
+      } else if (!stopping_ && (fuse_ || file_ready_)) {
+        tell = events_.died;  // before the hello of one that was just started it is Start that fails
       }
     }
     changed_.NotifyAll();
@@ -273,7 +290,11 @@ void LunServer::Handle(const lun::Report& report) {
     const MutexLock lock(mutex_);
     std::visit(
         Overloaded{
-            [&](const lun::Hello& hello) REQUIRES(mutex_) { HandleHello(hello); },
+            [&](const lun::Hello& hello) REQUIRES(mutex_) {
+              HandleHello(hello);
+              // One that was paused when it was found.
+              if (session_epoch_ != 0) tell = [this, epoch = session_epoch_] { events_.resumed(epoch); };
+            },
             [&](const lun::Ready& ready) REQUIRES(mutex_) {
               block_size_ = ready.block_size;
               session_epoch_ = ready.epoch;

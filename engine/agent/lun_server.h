@@ -47,7 +47,8 @@ class LunServer {
 
   // Starts a process; blocks until it says hello, at most some seconds.
   static absl::StatusOr<std::unique_ptr<LunServer>> Start(const LunPaths& paths, Watcher& watcher, Events events);
-  // Connects to one that an earlier agent started. NotFound when there is none.
+  // Connects to one that an earlier agent started; blocks until it says hello, or a second: one that serves a file and
+  // is paused is taken on all the same, and its hello comes when it can. NotFound when there is none.
   static absl::StatusOr<std::unique_ptr<LunServer>> Find(const LunPaths& paths, Watcher& watcher, Events events);
   // Lets go of it; the process goes on.
   ~LunServer();

@@ -40,6 +40,16 @@ absl::StatusOr<LunClient> LunClient::Connect(const std::string& path) {
   return LunClient(std::move(socket));
 }
 
+absl::StatusOr<pid_t> LunClient::Server() const {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  // unix(7): of the process that called listen(2).
+  if (getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+    return ErrnoStatus(errno, "cannot learn which process flocker-lun is");
+  }
+  return peer.pid;
+}
+
 absl::Status LunClient::SendPacket(const void* data, size_t size) {
   if (send(socket_.get(), data, size, MSG_NOSIGNAL) < 0) return ErrnoStatus(errno, "cannot send to flocker-lun");
   return absl::OkStatus();

@@ -1,6 +1,8 @@
 // The agent's end of the conversation in wire.h.
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,6 +23,9 @@ class LunClient {
   // (yet).
   static absl::StatusOr<LunClient> Connect(const std::string& path);
 
+  // Who listens there: the process that connections of Connect lead to, whether or not it answers.
+  absl::StatusOr<pid_t> Server() const;
+
   // The other end of a connection that was given to flocker-lun at its start.
   static LunClient Take(unique_fd socket) { return LunClient(std::move(socket)); }
 
@@ -38,8 +43,8 @@ class LunClient {
     unique_fd fuse;  // both only with kHello
     unique_fd arena;
   };
-  // The next message; DeadlineExceeded when there is none by `deadline` (of SteadyNow; absl::InfinitePast(): do not wait),
-  // Unavailable when flocker-lun closed the connection.
+  // The next message; DeadlineExceeded when there is none by `deadline` (of SteadyNow; absl::InfinitePast(): do not
+  // wait), Unavailable when flocker-lun closed the connection.
   absl::StatusOr<Received> Receive(absl::Time deadline);
 
   // Readable when Receive has something.
