@@ -12,16 +12,21 @@
 #include "absl/strings/strip.h"
 #include "engine/base/status.h"
 #include "engine/volume/cgroup.h"
+#include "engine/volume/maps_reader.h"
 
 namespace flocker {
 namespace {
+
+// What a process's maps may take. One that is stuck goes without: if it maps a file of the dataset, the unmount finds
+// it in use.
+constexpr absl::Duration kMapsPatience = absl::Milliseconds(250);
 
 struct Finding {
   std::string what;
   std::string path;
 };
 
-std::optional<Finding> LookAt(const HolderQuery& query, const ProcTask& task) {
+std::optional<Finding> LookAt(const HolderQuery& query, const ProcTask& task, MapsReader& maps) {
   const auto held = [&](const std::string& link, bool descriptor) {
     const auto identity = task.Identity(link);
     if (!identity || !Belongs(query, identity->device, identity->inode)) return false;
@@ -41,7 +46,10 @@ std::optional<Finding> LookAt(const HolderQuery& query, const ProcTask& task) {
   }
   if (task.own_memory) {
     if (held("exe", false)) return Finding{"exe", task.LinkText("exe")};
-    if (auto path = FindMapping(query, task.Read("maps"))) return Finding{"mmap", *std::move(path)};
+    const auto text = maps.Read(absl::StrCat("/proc/", task.pid, "/task/", task.tid, "/maps"));
+    if (text) {
+      if (auto path = FindMapping(query, *text)) return Finding{"mmap", *std::move(path)};
+    }
   }
   return std::nullopt;
 }
@@ -106,10 +114,11 @@ Holder Identify(const ProcTask& task) {
 
 absl::StatusOr<std::vector<Holder>> FindTaskHolders(const HolderQuery& query) {
   std::vector<Holder> holders;
+  MapsReader maps(kMapsPatience);
   const absl::Status walked = ForEachTask([&](const ProcTask& task) {
     const bool known = !holders.empty() && holders.back().pid == task.pid;  // its tasks come one after another
     if (known || query.ignored.contains(task.pid)) return;
-    auto finding = LookAt(query, task);
+    auto finding = LookAt(query, task, maps);
     if (!finding) return;
     Holder holder = Identify(task);
     holder.what = std::move(finding->what);
