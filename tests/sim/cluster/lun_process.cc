@@ -23,6 +23,10 @@ void LunProcess::Listen(Listener listener) {
 }
 
 void LunProcess::Login(const AttachOrder& order) {
+  if (state_ == State::kDown) {
+    early_ = order;
+    return;
+  }
   const bool takes = state_ == State::kAwaitingLogin || state_ == State::kConnecting || state_ == State::kBroken;
   if (!takes || order.epoch <= epoch_) return;
   CloseConnection();
@@ -189,10 +193,17 @@ void LunProcess::Crash() {
   if (!alive() || state_ == State::kDown) return;
   if (!lent_ || !file_ready_ || state_ == State::kFenced || stopped_) return Die(/*with_machine=*/false);
   CloseConnection();
+  const bool was_serving = state_ == State::kServing;
   state_ = State::kDown;
+  early_.reset();
   lost_epoch_.reset();
   for (Request& request : requests_) request.inherited = true;
   listener_.ended();
+  if (!was_serving) return;
+  // Told before the successor is there to say so.
+  lost_epoch_ = epoch_;
+  loss_ = "it ended";
+  if (listener_.session_lost) listener_.session_lost(epoch_, loss_);
 }
 
 void LunProcess::Succeed() {
@@ -206,6 +217,7 @@ void LunProcess::Succeed() {
     state_ = State::kConnecting;
     return Connect();
   }
+  if (early_ && early_->epoch > epoch_) return Login(*std::exchange(early_, std::nullopt));
   if (listener_.session_lost) listener_.session_lost(epoch_, loss_);
 }
 

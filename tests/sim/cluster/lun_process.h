@@ -83,6 +83,7 @@ class LunProcess : public std::enable_shared_from_this<LunProcess> {
   State state_ = State::kAwaitingLogin;
   Listener listener_;
   std::optional<AttachOrder> grant_;
+  std::optional<AttachOrder> early_;  // came while there was no process; for the successor
   uint64_t epoch_ = 0;
   bool file_ready_ = false;
   bool lent_ = false;  // an agent holds its descriptors
