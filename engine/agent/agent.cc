@@ -66,6 +66,7 @@ absl::Status Agent::Open() {
   }
   // All of them look at once, each on its own thread.
   for (const auto& holding : Holdings()) holding->WaitUntilFound();
+  store_.RemoveAllBut(Keys());
   view_->ForgetUnmounted();
   if (held.empty()) RETURN_IF_ERROR(SweepMountPaths(config_.root));
 
@@ -120,6 +121,7 @@ NodeContext Agent::Context() {
           .lun_binary = absl::StrCat(config_.binaries, "/flocker-lun"),
           .journal = &journal_,
           .watcher = &watcher_,
+          .store = &store_,
           .tree = tree_.get(),
           .send = [this](const rpc::AgentUp& message) { Send(message); },
           .publish = [this](const DatasetId& id, uint32_t serial,

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/agent/control_link.h"
+#include "engine/agent/descriptor_store.h"
 #include "engine/agent/holding.h"
 #include "engine/agent/journal.h"
 #include "engine/agent/node_view.h"
@@ -64,6 +65,7 @@ class Agent {
 
   const AgentConfig config_;
   Journal journal_;
+  DescriptorStore store_;
   Watcher watcher_;
   std::unique_ptr<TreeService> tree_;
   std::unique_ptr<NodeView> view_;

@@ -59,6 +59,15 @@ std::string Holding::FormatPath() const {
 }
 std::string Holding::NativePath() const { return MountPath(context_.root, id_, mount_epoch_); }
 
+LunPaths Holding::Paths() const {
+  return {.binary = context_.lun_binary,
+          .node = context_.node_name,
+          .socket = SocketPath(),
+          .file = FilePath(),
+          .dataset = id_,
+          .mount_epoch = mount_epoch_};
+}
+
 std::shared_ptr<LunServer> Holding::lun() const {
   const MutexLock lock(mutex_);
   return lun_;
@@ -230,13 +239,15 @@ void Holding::WaitUntilFound() {
 }
 
 void Holding::AdoptFromMachine() {
-  auto found_lun = LunServer::Find({.binary = context_.lun_binary,
-                                    .node = context_.node_name,
-                                    .socket = SocketPath(),
-                                    .file = FilePath(),
-                                    .dataset = id_,
-                                    .mount_epoch = mount_epoch_},
-                                   *context_.watcher, LunEvents());
+  auto found_lun = LunServer::Find(Paths(), *context_.watcher, *context_.store, LunEvents());
+  if (auto lent = context_.store->Take(id_, mount_epoch_); lent && !found_lun.ok()) {
+    found_lun = LunServer::Revive(Paths(), *context_.watcher, *context_.store, *std::move(lent), LunEvents());
+    if (found_lun.ok()) {
+      spdlog::info("{}: its flocker-lun ended with the agent; a successor takes over", id_.str());
+    } else {
+      spdlog::error("{}: no successor for its flocker-lun: {}", id_.str(), std::string(found_lun.status().message()));
+    }
+  }
   const auto loop = FindLoop(FilePath());
   const auto mount = FindMount(NativePath());
   Found found;
@@ -397,13 +408,7 @@ absl::Status Holding::StartLun() {
     order = *order_;
   }
   if (server == nullptr) {
-    ASSIGN_OR_RETURN(server, LunServer::Start({.binary = context_.lun_binary,
-                                               .node = context_.node_name,
-                                               .socket = SocketPath(),
-                                               .file = FilePath(),
-                                               .dataset = id_,
-                                               .mount_epoch = mount_epoch_},
-                                              *context_.watcher, LunEvents()));
+    ASSIGN_OR_RETURN(server, LunServer::Start(Paths(), *context_.watcher, *context_.store, LunEvents()));
     FLOCKER_FAULT_POINT("agent.lun-started");
     const MutexLock lock(mutex_);
     lun_ = server;
@@ -525,8 +530,8 @@ absl::Status Holding::DetachLoopDevice() {
 
 absl::Status Holding::StopLun() {
   const std::shared_ptr<LunServer> server = lun();
-  if (server == nullptr) return absl::OkStatus();
-  RETURN_IF_ERROR(server->Stop(kStopTimeout));
+  if (server != nullptr) RETURN_IF_ERROR(server->Stop(kStopTimeout));
+  context_.store->Remove(id_, mount_epoch_);
   const MutexLock lock(mutex_);
   lun_.reset();
   attachment_.session_epoch = 0;
@@ -561,6 +566,7 @@ void Holding::Drop() {
   }
   note(DetachFuseMount(FilePath()));
   if (server != nullptr) server->Kill();
+  context_.store->Remove(id_, mount_epoch_);
   for (const std::string& path : {FilePath(), SocketPath()}) unlink(path.c_str());
   note(context_.journal->Erase(id_, mount_epoch_));
   context_.tree->Ungate(id_);

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/agent/descriptor_store.h"
 #include "engine/agent/journal.h"
 #include "engine/agent/lun_server.h"
 #include "engine/agent/order.h"
@@ -29,6 +30,7 @@ struct NodeContext {
   std::string lun_binary;
   Journal* journal = nullptr;
   Watcher* watcher = nullptr;
+  DescriptorStore* store = nullptr;
   Tree* tree = nullptr;
   // To control; queued, never blocks.
   std::function<void(const rpc::AgentUp&)> send;
@@ -99,6 +101,7 @@ class Holding {
   void OnLunDied();
   void OnLunNotice(const std::string& kind, const std::string& message);
   std::shared_ptr<LunServer> lun() const;
+  LunPaths Paths() const;
   absl::StatusOr<LoopDevice> Loop() const;
   HolderQuery Query() const;
 

@@ -55,8 +55,8 @@ SteadyClock::time_point SteadyDeadline(absl::Duration timeout) {
 
 }  // namespace
 
-LunServer::LunServer(LunPaths paths, Watcher& watcher, Events events)
-    : paths_(std::move(paths)), watcher_(watcher), events_(std::move(events)) {}
+LunServer::LunServer(LunPaths paths, Watcher& watcher, DescriptorStore& store, Events events)
+    : paths_(std::move(paths)), watcher_(watcher), store_(store), events_(std::move(events)) {}
 
 LunServer::~LunServer() {
   std::shared_ptr<const Process> process;
@@ -71,23 +71,44 @@ LunServer::~LunServer() {
   if (process != nullptr) watcher_.Remove(process->pidfd.get());
 }
 
-absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Start(const LunPaths& paths, Watcher& watcher, Events events) {
-  std::unique_ptr<LunServer> server(new LunServer(paths, watcher, std::move(events)));
+absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Start(const LunPaths& paths, Watcher& watcher,
+                                                            DescriptorStore& store, Events events) {
+  std::unique_ptr<LunServer> server(new LunServer(paths, watcher, store, std::move(events)));
   const unique_fd file(open(paths.file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) return ErrnoStatus(errno, absl::StrCat("cannot create ", paths.file));
-  {
-    const MutexLock lock(server->mutex_);
-    RETURN_IF_ERROR(server->Spawn());
-  }
-  if (const absl::Status status = server->WaitHello(); !status.ok()) {
-    server->Kill();
-    return Annotate(status, absl::StrCat("flocker-lun of ", paths.dataset.str(), " does not answer"));
-  }
+  RETURN_IF_ERROR(server->SpawnAndWait());
   return server;
 }
 
-absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Find(const LunPaths& paths, Watcher& watcher, Events events) {
-  std::unique_ptr<LunServer> server(new LunServer(paths, watcher, std::move(events)));
+absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Revive(const LunPaths& paths, Watcher& watcher,
+                                                             DescriptorStore& store, LunDescriptors lent,
+                                                             Events events) {
+  ASSIGN_OR_RETURN(const auto mount, FindMount(paths.file));
+  if (!mount) return absl::FailedPreconditionError(absl::StrCat(paths.file, " is mounted no more"));
+  std::unique_ptr<LunServer> server(new LunServer(paths, watcher, store, std::move(events)));
+  {
+    const MutexLock lock(server->mutex_);
+    server->fuse_ = std::move(lent.fuse);
+    server->arena_ = std::move(lent.arena);
+  }
+  RETURN_IF_ERROR(server->SpawnAndWait());
+  return server;
+}
+
+absl::Status LunServer::SpawnAndWait() {
+  {
+    const MutexLock lock(mutex_);
+    RETURN_IF_ERROR(Spawn());
+  }
+  const absl::Status status = WaitHello();
+  if (status.ok()) return status;
+  Kill();
+  return Annotate(status, absl::StrCat("flocker-lun of ", paths_.dataset.str(), " does not answer"));
+}
+
+absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Find(const LunPaths& paths, Watcher& watcher,
+                                                           DescriptorStore& store, Events events) {
+  std::unique_ptr<LunServer> server(new LunServer(paths, watcher, store, std::move(events)));
   RETURN_IF_ERROR(server->Connect());
   return server;
 }
@@ -143,7 +164,7 @@ absl::Status LunServer::Spawn() {
                   "--agent-fd",
                   absl::StrCat(kAgentFd)};
   options.keep = {{theirs.get(), kAgentFd}};
-  if (file_ready_) {
+  if (fuse_) {
     options.argv.insert(options.argv.end(), {"--fuse-fd", absl::StrCat(kFuseFd), "--arena-fd", absl::StrCat(kArenaFd)});
     options.keep.insert(options.keep.end(), {{fuse_.get(), kFuseFd}, {arena_.get(), kArenaFd}});
   }
@@ -207,8 +228,8 @@ void LunServer::OnEnded() {
       alive_ = false;
       if (fenced_) {
         tell = [this] { CutOff(); };  // perhaps it died before it could fail what waits
-      } else if (!stopping_ && (fuse_ || file_ready_)) {
-        tell = events_.died;  // before the hello of one that was just started it is Start that fails
+      } else if (!stopping_ && (greeted_ || file_ready_)) {
+        tell = events_.died;  // before that it is Start, or Revive, that fails
       }
     }
     changed_.NotifyAll();
@@ -274,14 +295,20 @@ void LunServer::OnReadable() {
 }
 
 void LunServer::HandleHello(const lun::Hello& hello) {
-  hello_ = true;
+  hello_ = greeted_ = true;
   down_since_.reset();
   block_size_ = hello.block_size;
-  file_ready_ = hello.mounted != 0;
+  file_ready_ = false;
+  if (hello.mounted != 0) FileIsReady();
   accepts_login_ = hello.state == lun::State::kAwaitingLogin || hello.state == lun::State::kBroken;
   session_epoch_ = hello.state == lun::State::kServing ? hello.epoch : 0;
   if (hello.state == lun::State::kBroken) lost_epoch_ = hello.epoch;
   if (!control_reachable_) client_->Send(lun::NewMessage<lun::ControlAway>()).IgnoreError();  // its end is noticed
+}
+
+// From here on there is something that outlives the process.
+void LunServer::FileIsReady() {
+  if (!std::exchange(file_ready_, true)) store_.Keep(paths_.dataset, paths_.mount_epoch, fuse_.get(), arena_.get());
 }
 
 void LunServer::Handle(const lun::Report& report) {
@@ -299,7 +326,7 @@ void LunServer::Handle(const lun::Report& report) {
               block_size_ = ready.block_size;
               session_epoch_ = ready.epoch;
               lost_epoch_.reset();
-              file_ready_ = true;
+              FileIsReady();
               tell = [this, epoch = ready.epoch] { events_.resumed(epoch); };
             },
             [&](const lun::SessionLost& lost) REQUIRES(mutex_) {

@@ -16,6 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/agent/descriptor_store.h"
 #include "engine/agent/order.h"
 #include "engine/agent/watcher.h"
 #include "engine/base/mutex.h"
@@ -45,11 +46,18 @@ class LunServer {
     std::function<void()> died;  // without a successor
   };
 
-  // Starts a process; blocks until it says hello, at most some seconds.
-  static absl::StatusOr<std::unique_ptr<LunServer>> Start(const LunPaths& paths, Watcher& watcher, Events events);
+  // Starts a process; blocks until it says hello, at most some seconds. Once its file is there, `store` keeps what a
+  // successor needs; that it lets go in the end is the caller's to see to.
+  static absl::StatusOr<std::unique_ptr<LunServer>> Start(const LunPaths& paths, Watcher& watcher,
+                                                          DescriptorStore& store, Events events);
   // Connects to one that an earlier agent started; blocks until it says hello, or a second: one that serves a file and
-  // is paused is taken on all the same, and its hello comes when it can. NotFound when there is none.
-  static absl::StatusOr<std::unique_ptr<LunServer>> Find(const LunPaths& paths, Watcher& watcher, Events events);
+  // is paused is taken on all the same, and its hello comes when it can. NotFound or Unavailable when there is none.
+  static absl::StatusOr<std::unique_ptr<LunServer>> Find(const LunPaths& paths, Watcher& watcher,
+                                                         DescriptorStore& store, Events events);
+  // Starts the successor of one that an earlier agent started, and that ended with it or after it; blocks as Start
+  // does. It refuses to begin while that one still listens.
+  static absl::StatusOr<std::unique_ptr<LunServer>> Revive(const LunPaths& paths, Watcher& watcher,
+                                                           DescriptorStore& store, LunDescriptors lent, Events events);
   // Lets go of it; the process goes on.
   ~LunServer();
   LunServer(const LunServer&) = delete;
@@ -84,8 +92,9 @@ class LunServer {
   bool alive() const;
 
  private:
-  LunServer(LunPaths paths, Watcher& watcher, Events events);
+  LunServer(LunPaths paths, Watcher& watcher, DescriptorStore& store, Events events);
   absl::Status Connect();
+  absl::Status SpawnAndWait();
   // Starts flocker-lun, with the descriptors to take over if there are any, and watches it.
   absl::Status Spawn() REQUIRES(mutex_);
   void Watch() REQUIRES(mutex_);
@@ -100,12 +109,14 @@ class LunServer {
   void OnReadable();
   void Handle(const lun::Report& report) EXCLUDES(mutex_);
   void HandleHello(const lun::Hello& hello) REQUIRES(mutex_);
+  void FileIsReady() REQUIRES(mutex_);
   void SendLogin() REQUIRES(mutex_);
   template <class M>
   void Send(const M& message) EXCLUDES(mutex_);
 
   const LunPaths paths_;
   Watcher& watcher_;
+  DescriptorStore& store_;
   const Events events_;
   mutable Mutex mutex_;
   CondVar changed_;
@@ -121,7 +132,8 @@ class LunServer {
   std::optional<AttachOrder> pending_ GUARDED_BY(mutex_);  // the latest grant
   bool accepts_login_ GUARDED_BY(mutex_) = false;
   bool file_ready_ GUARDED_BY(mutex_) = false;
-  bool hello_ GUARDED_BY(mutex_) = false;  // of the present process
+  bool hello_ GUARDED_BY(mutex_) = false;    // of the present process
+  bool greeted_ GUARDED_BY(mutex_) = false;  // by any: before that it is Start, or Revive, that fails
   bool stopping_ GUARDED_BY(mutex_) = false;
   bool fenced_ GUARDED_BY(mutex_) = false;
   bool alive_ GUARDED_BY(mutex_) = true;           // there is a process, or will be one

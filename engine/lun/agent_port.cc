@@ -1,5 +1,6 @@
 #include "engine/lun/agent_port.h"
 
+#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -49,6 +50,11 @@ absl::StatusOr<AgentPort> AgentPort::Listen(const std::string& path) {
 
 AgentPort::~AgentPort() {
   if (listener_) unlink(path_.c_str());
+}
+
+bool AgentPort::AgentGone() const {
+  pollfd connection{agent_.get(), POLLRDHUP, 0};
+  return poll(&connection, 1, 0) > 0;
 }
 
 bool AgentPort::Accept() {

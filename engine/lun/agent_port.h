@@ -24,6 +24,8 @@ class AgentPort {
 
   // Makes a connection that this process inherited the agent's.
   void Take(unique_fd agent) { agent_ = std::move(agent); }
+  // Whether the other end of that connection is closed.
+  bool AgentGone() const;
   // Takes the connection that waits; it replaces the one before. False when there is none after all.
   bool Accept();
   // The next command, nullopt when there is none now. An error: the connection is closed, for `the reason`.

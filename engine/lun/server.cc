@@ -37,6 +37,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Create(const ServerOptions& opti
   ASSIGN_OR_RETURN(AgentPort port, AgentPort::Listen(options.socket));
   if (options.agent_fd >= 0) port.Take(unique_fd(options.agent_fd));
   const bool successor = options.fuse_fd >= 0;
+  // The socket is also the lock against a second successor, and its agent is asked for after it is taken: the one that
+  // dies before leaves nobody behind; after one that dies later the next agent finds us at the socket.
+  if (successor && options.agent_fd >= 0 && port.AgentGone()) {
+    return Refuse(Cause::kInvalid, "the agent has ended; its own successor is to start another flocker-lun");
+  }
   ASSIGN_OR_RETURN(FuseDevice fuse,
                    successor ? FuseDevice::Adopt(unique_fd(options.fuse_fd), options.mountpoint) : FuseDevice::Open());
   ASSIGN_OR_RETURN(Arena arena,
@@ -390,7 +395,7 @@ void Server::Lost(Loss loss, const std::string& reason) {
     return;
   }
   // Handed over only to somebody who is there: the last holder of the descriptors takes the mount with it.
-  if (state_ == State::kHandingOver && port_.agent_fd() >= 0) {
+  if (state_ == State::kHandingOver && port_.agent_fd() >= 0 && !port_.AgentGone()) {
     transfers_.Suspend();
     finished_ = true;
     return;

@@ -32,6 +32,7 @@ absl::Status Daemon::Start() {
   options.argv = argv_;
   options.output_fd = output.get();
   options.new_session = true;
+  if (prepare_) prepare_(options);
   ASSIGN_OR_RETURN(child_, SpawnChild(options));
   return absl::OkStatus();
 }

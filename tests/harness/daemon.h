@@ -3,7 +3,9 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,6 +23,8 @@ class Daemon {
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
+  // Is asked before every start; what it sets takes the place of ours.
+  void set_prepare(std::function<void(ChildOptions&)> prepare) { prepare_ = std::move(prepare); }
   // Does not wait for it to be ready.
   absl::Status Start();
   // SIGTERM, and an error when it has not ended within `timeout`.
@@ -35,6 +39,7 @@ class Daemon {
  private:
   const std::vector<std::string> argv_;
   const std::string log_;
+  std::function<void(ChildOptions&)> prepare_;
   Child child_;
 };
 

@@ -1,0 +1,52 @@
+// The service manager's descriptor store (sd_notify(3) FDSTORE=1, sd_listen_fds_with_names(3)): it keeps a copy of what
+// an attachment lives by, and hands it to the agent that it starts next. So agent and flocker-lun may die together.
+//
+// Without a service manager, or with one that keeps nothing (FileDescriptorStoreMax=0, the default), all of this is
+// nothing. systemd itself drops a descriptor whose FUSE connection was aborted.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "engine/base/mutex.h"
+#include "engine/base/unique_fd.h"
+#include "engine/model/ids.h"
+
+namespace flocker {
+
+// What a successor of a flocker-lun takes over (engine/lun/TAKEOVER.md).
+struct LunDescriptors {
+  unique_fd fuse;
+  unique_fd arena;
+};
+
+// Thread-safe; no call blocks for longer than the service manager takes to receive a datagram.
+class DescriptorStore {
+ public:
+  // Takes the descriptors that were handed to this process. To be made once, before there are other threads: it clears
+  // LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES from the environment.
+  DescriptorStore();
+  DescriptorStore(const DescriptorStore&) = delete;
+  DescriptorStore& operator=(const DescriptorStore&) = delete;
+
+  // What was handed over for this attachment, once; it stays in the store. Nothing unless it is all there.
+  std::optional<LunDescriptors> Take(const DatasetId& id, uint64_t mount_epoch);
+  // Puts copies of both into the store, unless they are there: those of one attachment are the same for all its life.
+  void Keep(const DatasetId& id, uint64_t mount_epoch, int fuse, int arena);
+  // The attachment is over: the store lets go of its descriptors.
+  void Remove(const DatasetId& id, uint64_t mount_epoch);
+  // Lets go of whatever was handed over and belongs to none of `held`.
+  void RemoveAllBut(const std::set<std::pair<DatasetId, uint64_t>>& held);
+
+ private:
+  void RemoveNamed(const std::string& name) REQUIRES(mutex_);
+
+  Mutex mutex_;
+  std::set<std::string> stored_ GUARDED_BY(mutex_);             // the names of what the store has of us
+  std::map<std::string, unique_fd> handed_ GUARDED_BY(mutex_);  // to us, and not taken yet
+};
+
+}  // namespace flocker
