@@ -395,7 +395,7 @@ void Server::Lost(Loss loss, const std::string& reason) {
     return;
   }
   // Handed over only to somebody who is there: the last holder of the descriptors takes the mount with it.
-  if (state_ == State::kHandingOver && port_.agent_fd() >= 0) {
+  if (state_ == State::kHandingOver && port_.agent_fd() >= 0 && !port_.AgentGone()) {
     transfers_.Suspend();
     finished_ = true;
     return;

@@ -181,8 +181,10 @@ TEST(LunTakeover, HandingOverToNobodyIsOnlyABrokenSession) {
   LunRig rig;
   const Watchdog watchdog(rig.directory(), absl::Seconds(60));
   ASSERT_NO_FATAL_FAILURE(rig.StartServing());
+  kill(rig.tgtd().pid(), SIGSTOP);  // or it may be through before nobody is there
   rig.Send(NewMessage<HandOver>());
   rig.Disconnect();
+  kill(rig.tgtd().pid(), SIGCONT);
   EXPECT_TRUE(Eventually([&] { return absl::StrContains(rig.log(), "session lost"); }));
   EXPECT_EQ(std::get<Hello>(rig.Reconnect().report).state, State::kBroken);
   ASSERT_TRUE(rig.Expect<SessionLost>().has_value());

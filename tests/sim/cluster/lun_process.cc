@@ -210,6 +210,7 @@ void LunProcess::Succeed() {
 }
 
 void LunProcess::AgentGone() {
+  if (machine_.keeps_descriptors() && file_ready_) return;
   lent_ = false;
   if (state_ == State::kDown) Die(/*with_machine=*/false);
 }

@@ -46,7 +46,7 @@ class LunProcess : public std::enable_shared_from_this<LunProcess> {
   void CrashAtReply() { crash_at_reply_ = true; }
   // The agent starts a successor of a process that ended.
   void Succeed();
-  // The agent died, and with it the descriptors that a successor would need.
+  // The agent died, and with it the descriptors that a successor would need, unless the machine keeps them.
   void AgentGone();
 
   // The file. What cannot be answered now waits for a session; it fails once it is fenced or dead.

@@ -92,6 +92,9 @@ class Machine {
   const NodeId& id() const { return id_; }
   const std::string& name() const { return name_; }
   bool paused() const { return paused_; }
+  // Whether its service manager does, as on every second one: a LUN server may end together with its agent and have a
+  // successor all the same.
+  bool keeps_descriptors() const { return place_ % 2 == 1; }
   Sim& sim() { return sim_; }
 
   std::shared_ptr<LunProcess> StartLun(const MountKey& key);

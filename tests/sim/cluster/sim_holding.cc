@@ -184,6 +184,15 @@ void SimHolding::CheckWait() {
 
 void SimHolding::Adopt() {
   const auto found = machine_.stacks().find(key_);
+  if (found != machine_.stacks().end() && found->second.lun != nullptr &&
+      found->second.lun->state() == LunProcess::State::kDown) {
+    // Only a service manager can have kept it so. Now and then there is no successor after all.
+    if (sim_.random.Percent(90)) {
+      found->second.lun->Succeed();
+    } else {
+      found->second.lun->Die(/*with_machine=*/false);
+    }
+  }
   const bool answers = found != machine_.stacks().end() && found->second.lun != nullptr && found->second.lun->alive();
   Found seen;
   if (found != machine_.stacks().end()) {
