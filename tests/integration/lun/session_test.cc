@@ -25,7 +25,7 @@ Fio StartVerifiedWrites(const LunRig& rig) {
   return std::async(std::launch::async, [file = rig.file()] {
     return RunCommand({"fio", "--name=v", absl::StrCat("--filename=", file), "--ioengine=libaio", "--direct=1",
                        "--iodepth=32", "--rw=randwrite", "--bs=16k", "--size=64M", "--rate_iops=1400,1400",
-                       "--verify=crc32c", "--verify_fatal=1", "--fsync=50"},
+                       "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--fsync=50"},
                       absl::Seconds(80));
   });
 }
