@@ -100,7 +100,7 @@ absl::Status LunServer::SpawnAndWait() {
     const MutexLock lock(mutex_);
     RETURN_IF_ERROR(Spawn());
   }
-  const absl::Status status = WaitHello();
+  absl::Status status = WaitHello();
   if (status.ok()) return status;
   Kill();
   return Annotate(status, absl::StrCat("flocker-lun of ", paths_.dataset.str(), " does not answer"));

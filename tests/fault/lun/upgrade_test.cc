@@ -56,7 +56,7 @@ class Stopwatch {
     alignas(kBlock) std::array<char, kBlock> block{};
     for (int64_t writes = 0; !stopping_; ++writes) {
       const absl::Time begin = SteadyNow();
-      if (pwrite(fd_.get(), block.data(), kBlock, static_cast<off_t>((writes % 1024) * kBlock)) != kBlock) {
+      if (pwrite(fd_.get(), block.data(), kBlock, (writes % 1024) * static_cast<off_t>(kBlock)) != kBlock) {
         error_ = errno;
         return;
       }
