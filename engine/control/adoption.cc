@@ -66,6 +66,12 @@ absl::StatusOr<Adoption> PlanAdoption(const Snapshot& state, const std::vector<A
 
   Adoption adoption;
   for (const ArrayEntry& entry : entries) {
+    if (!entry.size) {  // what the state knows of it is dealt with below
+      if (!known.contains(entry.id)) {
+        adoption.notes.push_back(absl::StrCat(entry.id.str(), " has a record and no LUN; it is left as it is"));
+      }
+      continue;
+    }
     std::optional<Dataset> dataset;
     if (const auto it = known.find(entry.id); it != known.end()) dataset = std::move(known.extract(it).mapped());
     uint64_t epoch = std::max(HighestEpoch(entry), dataset ? dataset->placement.epoch : 0);
@@ -83,16 +89,14 @@ absl::StatusOr<Adoption> PlanAdoption(const Snapshot& state, const std::vector<A
         dataset = *std::move(record);
       }
     }
-    if (!entry.size || !dataset || gone.contains(entry.id)) {
-      adoption.notes.push_back(absl::StrCat(entry.id.str(),
-                                            !entry.size ? " has a record and no LUN"
-                                            : !dataset  ? " is a LUN without a record"
-                                                        : " was purged and is still on the array",
-                                            "; it is left as it is"));
-      if (!dataset || gone.contains(entry.id)) continue;
+    if (!dataset || gone.contains(entry.id)) {
+      adoption.notes.push_back(absl::StrCat(
+          entry.id.str(), !dataset ? " is a LUN without a record" : " was purged and is still on the array",
+          "; it is left as it is"));
+      continue;
     }
     dataset->formatted = dataset->formatted || entry.used != 0;
-    if (entry.size) dataset->size = *entry.size;
+    dataset->size = *entry.size;
     Settle(*dataset, epoch, now_ms);
     adoption.datasets.push_back(*std::move(dataset));
   }

@@ -8,6 +8,7 @@
 #include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "engine/control/array_audit.h"
+#include "engine/model/codec.h"
 #include "engine/model/operations.h"
 #include "engine/rpc/channel.h"
 
@@ -17,6 +18,8 @@ namespace {
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
 constexpr absl::Duration kMaxBackoff = absl::Seconds(5);
 constexpr absl::Duration kShowTimeout = absl::Seconds(1);
+
+bool ExistsOnArray(Phase phase) { return phase != Phase::kProvisioning && phase != Phase::kPurging; }
 
 // What the record beside the LUN tells whoever rebuilds a lost store.
 bool SameDescription(const Dataset& a, const Dataset& b) {
@@ -43,6 +46,7 @@ Controller::Controller(const ControllerOptions& options, const Snapshot& snapsho
   }
   for (const Dataset& dataset : snapshot.datasets) {
     cluster_.Put(dataset);
+    NoteLogins(dataset, now);
     dirty_.insert(dataset.id);
   }
 }
@@ -92,6 +96,11 @@ void Controller::OnArrayList(const absl::StatusOr<std::vector<ArrayEntry>>& entr
 
 void Controller::Reconcile(const DatasetId& id, const ArrayEntry& entry, absl::Duration now) {
   const Dataset* dataset = cluster_.Find(id);
+  if (dataset != nullptr && entry.size && ExistsOnArray(dataset->placement.phase)) {
+    // One that could not be written, or not before a crash, is written again.
+    const auto record = DatasetFromJson(entry.record);
+    if (!record.ok() || !SameDescription(*record, *dataset)) records_.insert(id);
+  }
   for (const ArrayFinding& finding : CompareWithArray(dataset, entry)) {
     switch (finding.kind) {
       case ArrayFinding::Kind::kStrayExport:
@@ -120,14 +129,21 @@ void Controller::ApplyOutcome(const StepOutcome& outcome, absl::Duration now) {
   if (found == nullptr) return;
   dirty_.insert(outcome.dataset);
   Work& work = work_[outcome.dataset];
-  if (outcome.kind == OutcomeKind::kFailed) {
+  const bool in_vain = outcome.kind == OutcomeKind::kSessionLost && work.logging_in_since;  // the renewal was no help
+  if (outcome.kind == OutcomeKind::kFailed || in_vain) {
     work.backoff = std::clamp(work.backoff * 2, kFirstBackoff, kMaxBackoff);
     work.retry_at = now + work.backoff;
+    if (work.running && !IsArrayAction(work.running->kind)) work.running.reset();  // it would not be tried again
   } else {
-    work.backoff = {};
+    if (outcome.kind != OutcomeKind::kGranted || !work.logging_in_since) work.backoff = {};
     work.retry_at = {};
   }
   const Dataset before = *found;
+  // An array that cannot renew is away itself: its nodes need time again once it is back.
+  if (outcome.kind == OutcomeKind::kFailed && before.placement.phase == Phase::kRenewing && !before.placement.granted) {
+    work.logging_in_since.reset();
+    cluster_.SetCutOff(before.id, false);
+  }
   const auto applied = Apply(before, outcome, DrawFresh());
   if (!applied) return;
   Note(before, applied->dataset, outcome);
@@ -158,20 +174,26 @@ void Controller::NoteLogins(const Dataset& dataset, absl::Duration now) {
   }
 }
 
+// When its node counts as cut off; never when it cannot use its grant for another reason.
+absl::Duration Controller::LoginDeadline(const DatasetId& id, const Work& work) const {
+  if (!work.logging_in_since || cluster_.CutOff(id)) return absl::InfiniteDuration();
+  const Placement& placement = cluster_.Find(id)->placement;
+  if (!placement.granted || cluster_.LivenessOf(*placement.node) != Liveness::kConnected) {
+    return absl::InfiniteDuration();
+  }
+  return *work.logging_in_since + options_.heartbeat_timeout;
+}
+
 void Controller::CheckLogins(absl::Duration now) {
-  for (auto& [id, work] : work_) {
-    if (!work.logging_in_since || cluster_.CutOff(id)) continue;
+  for (const auto& [id, work] : work_) {
+    if (now < LoginDeadline(id, work)) continue;
     const Dataset& dataset = *cluster_.Find(id);
-    if (cluster_.LivenessOf(*dataset.placement.node) != Liveness::kConnected) {
-      work.logging_in_since = now;  // it cannot know of its grant
-    } else if (now - *work.logging_in_since >= options_.heartbeat_timeout) {
-      cluster_.SetCutOff(id, true);
-      dirty_.insert(id);
-      AddEvent("cut-off", &dataset,
-               absl::StrCat(cluster_.FindNode(*dataset.placement.node)->name,
-                            " is connected but has not reached the array for ",
-                            absl::FormatDuration(options_.heartbeat_timeout), ": mv and rmdir off it will fence it"));
-    }
+    cluster_.SetCutOff(id, true);
+    dirty_.insert(id);
+    AddEvent("cut-off", &dataset,
+             absl::StrCat(cluster_.FindNode(*dataset.placement.node)->name,
+                          " is connected but has not reached the array for ",
+                          absl::FormatDuration(options_.heartbeat_timeout), ": mv and rmdir off it will fence it"));
   }
 }
 
@@ -179,9 +201,8 @@ void Controller::CheckLogins(absl::Duration now) {
 
 void Controller::PutDataset(Dataset dataset) {
   const Dataset* before = cluster_.Find(dataset.id);
-  const bool exists_on_array =
-      dataset.placement.phase != Phase::kProvisioning && dataset.placement.phase != Phase::kPurging;
-  if (before != nullptr && exists_on_array && !SameDescription(*before, dataset)) records_.insert(dataset.id);
+  if (before != nullptr && ExistsOnArray(dataset.placement.phase) && !SameDescription(*before, dataset))
+    records_.insert(dataset.id);
   if (before != nullptr && before->placement.phase != Phase::kTrashed && dataset.placement.phase == Phase::kTrashed) {
     Event& event = AddEvent("trashed", &dataset, "destroyed; its LUN is kept");
     event.timeline = std::exchange(work_[dataset.id].timeline, {});
@@ -316,9 +337,7 @@ absl::Duration Controller::NextTick() const {
   for (const LateReply& late : late_) next = std::min(next, late.deadline);
   for (const auto& [id, work] : work_) {
     if (!work.running && work.retry_at > absl::ZeroDuration()) next = std::min(next, work.retry_at);
-    if (work.logging_in_since && !cluster_.CutOff(id)) {
-      next = std::min(next, *work.logging_in_since + options_.heartbeat_timeout);
-    }
+    next = std::min(next, LoginDeadline(id, work));
   }
   return next;
 }
@@ -385,7 +404,8 @@ absl::Status Controller::Flush(absl::Duration now) {
   if (std::exchange(list_wanted_, false)) world_.RequestArrayList();
   for (const auto& [action, dataset] : std::exchange(actions_, {})) world_.StartArrayAction(action, dataset);
   for (const DatasetId& id : std::exchange(records_, {})) {
-    if (const Dataset* dataset = cluster_.Find(id)) world_.WriteRecord(*dataset);
+    const Dataset* dataset = cluster_.Find(id);
+    if (dataset != nullptr && dataset->placement.phase != Phase::kPurging) world_.WriteRecord(*dataset);
   }
   return absl::OkStatus();
 }

@@ -153,6 +153,7 @@ class Controller {
   void ApplyOutcome(const StepOutcome& outcome, absl::Duration now);
   // Whether its node manages to log in again after a renewal (Cluster::CutOff).
   void NoteLogins(const Dataset& dataset, absl::Duration now);
+  absl::Duration LoginDeadline(const DatasetId& id, const Work& work) const;
   void CheckLogins(absl::Duration now);
   // The event that an applied outcome is worth, if any.
   void Note(const Dataset& before, const Dataset& after, const StepOutcome& outcome);

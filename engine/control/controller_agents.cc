@@ -224,7 +224,13 @@ void Controller::SetLiveness(const NodeId& node, Liveness liveness) {
   }
   cluster_.SetLiveness(node, liveness);
   sessions_.Changed(node);
-  for (const DatasetId& id : cluster_.DatasetsOf(node)) dirty_.insert(id);
+  for (const DatasetId& id : cluster_.DatasetsOf(node)) {
+    dirty_.insert(id);
+    // Whether it can log in shows anew once it is heard.
+    Work& work = work_[id];
+    if (work.logging_in_since) work.logging_in_since = last_heard_[node];
+    cluster_.SetCutOff(id, false);
+  }
   UpdateValve();
 }
 

@@ -146,6 +146,20 @@ absl::Status CheckRestored(const Snapshot& snapshot, Array& array) {
       ". Run flocker-control once with --adopt, which takes up what is on the array and fences everything"));
 }
 
+// A state without anything in it would take a living cluster for strays, and cut it off.
+absl::Status CheckEmpty(const Snapshot& snapshot, const Config& config, Array& array) {
+  if (!snapshot.datasets.empty() || !snapshot.nodes.empty() || snapshot.last_event != 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<ArrayEntry> entries, array.List());
+  for (const ArrayEntry& entry : entries) {
+    if (entry.record.empty()) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("the state in ", config.data, " is empty, but the array has datasets (", entry.id.str(),
+                     "): give the cluster's own --data, put a backup there with --restore, or run flocker-control once "
+                     "with --adopt, which takes up what is on the array and fences everything"));
+  }
+  return absl::OkStatus();
+}
+
 // Why a successor of this process waits before it does anything; set across execv.
 constexpr char kAwaitRoom[] = "FLOCKER_CONTROL_AWAITS_ROOM";
 
@@ -171,6 +185,7 @@ absl::Status Serve(const Config& config, char** argv) {
 
   Runner runner;
   TgtArray array(config.tgt);
+  RETURN_IF_ERROR(CheckEmpty(snapshot, config, array));
   RETURN_IF_ERROR(CheckRestored(snapshot, array));
   array.OnRestart(
       [&runner] { runner.Post([](Controller& controller, absl::Duration now) { controller.OnArrayRestart(now); }); });
@@ -257,6 +272,10 @@ int main(int argc, char** argv) {
                "take up what is on the array into the state, fence whoever holds anything, and end")
       ->excludes(restore);
   CLI11_PARSE(app, argc, argv);
+  // They are compared as texts.
+  for (std::string* path : {&config.data, &config.tgt.pool, &config.restore}) {
+    while (path->size() > 1 && path->back() == '/') path->pop_back();
+  }
   config.controller.reconcile_interval = absl::Seconds(reconcile);
   config.reserve = reserve << 20;
   config.controller.heartbeat_timeout = absl::Seconds(heartbeat);

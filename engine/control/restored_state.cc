@@ -27,7 +27,12 @@ std::vector<std::string> NewerOnArray(const Snapshot& state, const std::vector<A
     }
     const Dataset& dataset = *it->second;
     uint64_t epoch = 0;
-    if (const auto record = DatasetFromJson(entry.record); record.ok()) epoch = record->placement.epoch;
+    if (const auto record = DatasetFromJson(entry.record); record.ok()) {
+      epoch = record->placement.epoch;
+      if (record->formatted && !dataset.formatted) {
+        newer.push_back(absl::StrCat(dataset.name, " (", entry.id.str(), ") was formatted after the state was saved"));
+      }
+    }
     for (const std::string& initiator : entry.allowed) {
       epoch = std::max(epoch, GrantOfInitiator(entry.id, initiator).epoch);
     }

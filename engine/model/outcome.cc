@@ -48,6 +48,7 @@ bool ApplyReport(Dataset& dataset, const StepOutcome& outcome, const Fresh& fres
       if (!placement.granted || placement.phase == Phase::kDetaching || placement.phase == Phase::kAttached)
         return false;
       placement.phase = Phase::kAttached;
+      dataset.formatted = true;  // what is mounted is, also when the word of it was lost with the state
       placement.previous.reset();
       if (outcome.block_size != 0) dataset.block_size = outcome.block_size;
       dataset.error.clear();

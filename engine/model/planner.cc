@@ -31,9 +31,9 @@ Step FromDetached(Dataset dataset, const Cluster& cluster, const Fresh& fresh) {
 }
 
 bool Fenceable(const Dataset& dataset, const Cluster& cluster) {
-  if (cluster.CutOff(dataset.id)) return true;
-  return cluster.LivenessOf(*dataset.placement.node) == Liveness::kDown &&
-         (!cluster.valve_closed() || dataset.desired.force);
+  const Liveness liveness = cluster.LivenessOf(*dataset.placement.node);
+  if (liveness == Liveness::kConnected) return cluster.CutOff(dataset.id);
+  return liveness == Liveness::kDown && (!cluster.valve_closed() || dataset.desired.force);
 }
 
 }  // namespace
