@@ -240,7 +240,10 @@ void Holding::WaitUntilFound() {
 
 void Holding::AdoptFromMachine() {
   auto found_lun = LunServer::Find(Paths(), *context_.watcher, *context_.store, LunEvents());
-  if (auto lent = context_.store->Take(id_, mount_epoch_); lent && !found_lun.ok()) {
+  auto lent = context_.store->Take(id_, mount_epoch_);
+  if (lent && found_lun.ok()) {
+    (*found_lun)->Lend(*std::move(lent));
+  } else if (lent) {
     found_lun = LunServer::Revive(Paths(), *context_.watcher, *context_.store, *std::move(lent), LunEvents());
     if (found_lun.ok()) {
       spdlog::info("{}: its flocker-lun ended with the agent; a successor takes over", id_.str());

@@ -90,9 +90,17 @@ absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Revive(const LunPaths& pat
     const MutexLock lock(server->mutex_);
     server->fuse_ = std::move(lent.fuse);
     server->arena_ = std::move(lent.arena);
+    server->control_reachable_ = false;
   }
   RETURN_IF_ERROR(server->SpawnAndWait());
   return server;
+}
+
+void LunServer::Lend(LunDescriptors lent) {
+  const MutexLock lock(mutex_);
+  if (fuse_ || arena_) return;
+  fuse_ = std::move(lent.fuse);
+  arena_ = std::move(lent.arena);
 }
 
 absl::Status LunServer::SpawnAndWait() {
@@ -109,6 +117,10 @@ absl::Status LunServer::SpawnAndWait() {
 absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Find(const LunPaths& paths, Watcher& watcher,
                                                            DescriptorStore& store, Events events) {
   std::unique_ptr<LunServer> server(new LunServer(paths, watcher, store, std::move(events)));
+  {
+    const MutexLock lock(server->mutex_);
+    server->control_reachable_ = false;
+  }
   RETURN_IF_ERROR(server->Connect());
   return server;
 }

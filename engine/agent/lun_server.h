@@ -58,6 +58,8 @@ class LunServer {
   // does. It refuses to begin while that one still listens.
   static absl::StatusOr<std::unique_ptr<LunServer>> Revive(const LunPaths& paths, Watcher& watcher,
                                                            DescriptorStore& store, LunDescriptors lent, Events events);
+  // For a successor of one that was found paused, until its hello brings the same.
+  void Lend(LunDescriptors lent);
   // Lets go of it; the process goes on.
   ~LunServer();
   LunServer(const LunServer&) = delete;
@@ -139,6 +141,8 @@ class LunServer {
   bool alive_ GUARDED_BY(mutex_) = true;           // there is a process, or will be one
   bool successor_due_ GUARDED_BY(mutex_) = false;  // there is none, and it is to be started
   std::optional<std::chrono::steady_clock::time_point> down_since_ GUARDED_BY(mutex_);  // no hello since then
+  // One that is started follows an order of control's; one that is found, a start of the agent, which has yet to
+  // connect.
   bool control_reachable_ GUARDED_BY(mutex_) = true;
   uint64_t session_epoch_ GUARDED_BY(mutex_) = 0;
   std::optional<uint64_t> lost_epoch_ GUARDED_BY(mutex_);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -54,6 +55,11 @@ std::vector<std::string> CommandLine(pid_t pid) {
 
 // What a flocker-lun of ours serves.
 std::optional<AttachmentKey> KeyOfServer(pid_t pid, const std::string& root) {
+  // In another mount namespace the same path is another file.
+  std::error_code error;
+  const auto ours = std::filesystem::read_symlink("/proc/self/ns/mnt", error);
+  if (error || std::filesystem::read_symlink(absl::StrCat("/proc/", pid, "/ns/mnt"), error) != ours)
+    return std::nullopt;
   const std::vector<std::string> words = CommandLine(pid);
   if (words.empty() || !(words[0] == "flocker-lun" || absl::EndsWith(words[0], "/flocker-lun"))) return std::nullopt;
   for (size_t i = 1; i + 1 < words.size(); ++i) {

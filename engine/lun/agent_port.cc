@@ -17,7 +17,7 @@
 namespace flocker::lun {
 namespace {
 
-constexpr int kBacklog = 4;
+constexpr int kBacklog = 128;  // agents that were restarted while we were paused
 
 }  // namespace
 

@@ -23,6 +23,19 @@ constexpr uint64_t RoundUp(uint64_t n, uint64_t to) { return (n + to - 1) / to *
 
 }  // namespace
 
+namespace {
+
+// One process serves from an arena: the lock is the process's, is not inherited, and ends with it (fcntl(2)).
+absl::Status Claim(const unique_fd& fd) {
+  struct flock whole {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (fcntl(fd.get(), F_SETLK, &whole) == 0) return absl::OkStatus();
+  return ErrnoStatus(errno, "another flocker-lun serves from this arena");
+}
+
+}  // namespace
+
 absl::StatusOr<Arena> Arena::Create(size_t data_size, uint32_t slot_count) {
   if (data_size < kMaxRequest || data_size % kPage != 0 || slot_count == 0) {
     return Refuse(Cause::kInvalid, absl::StrCat("an arena of ", data_size, " bytes and ", slot_count, " slots"));
@@ -36,6 +49,7 @@ absl::StatusOr<Arena> Arena::Create(size_t data_size, uint32_t slot_count) {
       fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot size the arena to ", size, " bytes"));
   }
+  RETURN_IF_ERROR(Claim(fd));
   ASSIGN_OR_RETURN(std::byte * base, Map(fd, size));
   auto* header = reinterpret_cast<ArenaHeader*>(base);
   header->version = kArenaVersion;
@@ -52,6 +66,7 @@ absl::StatusOr<Arena> Arena::Create(size_t data_size, uint32_t slot_count) {
 absl::StatusOr<Arena> Arena::Adopt(unique_fd fd) {
   struct stat status {};
   if (fstat(fd.get(), &status) != 0) return ErrnoStatus(errno, "cannot look at the predecessor's arena");
+  RETURN_IF_ERROR(Claim(fd));
   const auto size = static_cast<uint64_t>(status.st_size);
   if (size < sizeof(ArenaHeader)) return Refuse(Cause::kInvalid, "the predecessor's arena is too small to be one");
   ASSIGN_OR_RETURN(std::byte * base, Map(fd, size));

@@ -17,8 +17,8 @@ namespace flocker::lun {
 namespace {
 
 constexpr size_t kMaxBlockSize = 4096;
-constexpr auto kPeerTimeout = std::chrono::seconds(4);  // without an acknowledgement by its TCP
-constexpr int kKeepaliveIdle = 2;  // seconds; a silent peer of an idle session is noticed in twice that
+constexpr auto kPeerTimeout = std::chrono::seconds(10);  // without an acknowledgement by its TCP
+constexpr int kKeepaliveIdle = 2;  // seconds; a silent peer of an idle session is noticed within kPeerTimeout
 constexpr int kKeepaliveInterval = 1;
 constexpr int kKeepaliveCount = 3;
 
@@ -93,7 +93,8 @@ void Session::OnConnected(iscsi_context* iscsi, int status, void* /*data*/, void
                         absl::StrCat("cannot connect to ", session->portal_, ": ", iscsi_get_error(iscsi)));
   }
   session->phase_ = Phase::kLoggingIn;
-  // A machine that acknowledges no segment is cut off; an array that is slow to answer commands goes on acknowledging.
+  // A machine that acknowledges no segment is cut off; an array that is slow to answer commands goes on acknowledging,
+  // as long as it has room to receive (tcp(7): a window that stays closed counts, too).
   const auto patience = static_cast<unsigned>(std::chrono::milliseconds(kPeerTimeout).count());
   if (setsockopt(iscsi_get_fd(iscsi), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof(patience)) != 0) {
     return session->Cut(Loss::kConnection, absl::StrCat("TCP_USER_TIMEOUT: ", strerror(errno)));

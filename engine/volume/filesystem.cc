@@ -90,19 +90,20 @@ absl::StatusOr<unique_fd> MakeDetachedMount(const MountRequest& request) {
 }
 
 absl::Status FinishRoot(const unique_fd& mount, const FreshRoot& root, const std::string& device) {
-  const unique_fd directory(openat(mount.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return ErrnoStatus(errno, absl::StrCat("cannot open the fresh root directory on ", device));
-  if (unlinkat(directory.get(), "lost+found", AT_REMOVEDIR) != 0 && errno != ENOENT) {
-    return ErrnoStatus(errno, absl::StrCat("cannot remove lost+found on ", device));
-  }
-  if (fchown(directory.get(), root.uid, root.gid) != 0 || fchmod(directory.get(), root.mode) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("cannot give the root directory on ", device, " to uid ", root.uid));
-  }
-  // It must be on the device before anybody records that the filesystem is formatted: it is never done again after
-  // that.
-  const int synced = CallApart([&] { return syncfs(directory.get()) == 0 ? 0 : errno; }, directory.get());
-  if (synced != 0) return ErrnoStatus(synced, absl::StrCat("cannot sync the fresh filesystem on ", device));
-  return absl::OkStatus();
+  const int finished = CallApart(
+      [&] {
+        const int directory = openat(mount.get(), ".", O_RDONLY | O_DIRECTORY);
+        if (directory < 0) return errno;
+        if (unlinkat(directory, "lost+found", AT_REMOVEDIR) != 0 && errno != ENOENT) return errno;
+        if (fchown(directory, root.uid, root.gid) != 0 || fchmod(directory, root.mode) != 0) return errno;
+        // It must be on the device before anybody records that the filesystem is formatted: it is never done again
+        // after that.
+        return syncfs(directory) == 0 ? 0 : errno;
+      },
+      mount.get());
+  if (finished == 0) return absl::OkStatus();
+  return ErrnoStatus(finished, absl::StrCat("cannot make the fresh root directory on ", device,
+                                            " ready (without lost+found, of uid ", root.uid, ", synced)"));
 }
 
 absl::Status RemovePath(const std::string& path) {
