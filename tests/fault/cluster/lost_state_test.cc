@@ -109,6 +109,21 @@ TEST_F(LostState, AnAgentThatHoldsSomethingNewerStopsARestoredState) {
   ExpectAttached("alpha", "db");  // as the backup wished it
 }
 
+TEST_F(LostState, AnEmptyStateDoesNotTakeALivingClusterForStrays) {
+  MakeOnAlpha("db");
+  const std::string native = cluster_.NativePath("alpha", "db");
+  ASSERT_TRUE(cluster_.control().Stop().ok());
+  std::filesystem::rename(data(), data() + ".elsewhere");
+  const auto refused = cluster_.ControlOnce({});
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_THAT(refused.output, ::testing::HasSubstr("--adopt"));
+  std::filesystem::remove_all(data());
+  std::filesystem::rename(data() + ".elsewhere", data());
+  ASSERT_TRUE(cluster_.StartControl().ok());
+  ExpectAttached("alpha", "db");
+  EXPECT_EQ(cluster_.NativePath("alpha", "db"), native);
+}
+
 TEST_F(LostState, WithoutABackupItIsRebuiltFromTheArray) {
   MakeOnAlpha("db");
   MakeOnAlpha("web");
