@@ -55,10 +55,22 @@ TEST(LunAgent, ARestartedAgentGetsTheDescriptorsAndWhatItMissed) {
   EXPECT_TRUE(rig.Expect<SessionLost>().has_value());
 }
 
+// By us: whether the server manages to is what is tested.
+bool CgroupsCanBeMade() {
+  for (const char* root : {"/sys/fs/cgroup/memory", "/sys/fs/cgroup"}) {
+    const std::string path = absl::StrCat(root, "/flocker-test-", getpid());
+    if (mkdir(path.c_str(), 0755) != 0) continue;
+    const bool memory = access((path + "/memory.stat").c_str(), F_OK) == 0;
+    rmdir(path.c_str());
+    if (memory) return true;
+  }
+  return false;
+}
+
 TEST(LunAgent, ItIsOutOfReachOfTheMemoryLimitOfWhoeverStartedIt) {
   LunRig rig;
   ASSERT_NO_FATAL_FAILURE(rig.Start());
-  if (absl::StrContains(rig.log(), "memory limit of whoever")) GTEST_SKIP() << "no cgroup can be made here";
+  if (!CgroupsCanBeMade()) GTEST_SKIP() << "no memory cgroup can be made here";
   EXPECT_TRUE(absl::StrContains(ReadFile(absl::StrCat("/proc/", rig.pid(), "/cgroup")).value_or(""), "/flocker-lun\n"));
 }
 
