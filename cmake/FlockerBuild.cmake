@@ -4,7 +4,6 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 find_program(FLOCKER_CCACHE ccache)
 if(FLOCKER_CCACHE)
@@ -33,6 +32,8 @@ else()
   target_compile_options(flocker_options INTERFACE -Wno-missing-field-initializers -Wno-maybe-uninitialized -Wno-restrict -Wno-stringop-overread)
 endif()
 target_compile_definitions(flocker_options INTERFACE FLOCKER_VERSION="${PROJECT_VERSION}" _FILE_OFFSET_BITS=64)
+# -pthread, as some packages ask for it: a precompiled header serves only files that are compiled like it.
+target_compile_options(flocker_options INTERFACE -pthread)
 target_link_libraries(flocker_options INTERFACE Threads::Threads)
 
 set(FLOCKER_SANITIZE "" CACHE STRING "Sanitizers for every target, as in -fsanitize=")
@@ -54,16 +55,40 @@ function(flocker_fault_points target)
   endif()
 endfunction()
 
-# A room's static library flocker_<room>: its sources and the rooms it may use.
+# What most files of the project begin with, precompiled. A room that owns a precompiled header (OWNS) has this in it.
+set(FLOCKER_COMMON_HEADERS
+  <algorithm> <cerrno> <cstdint> <deque> <filesystem> <functional> <map> <memory> <optional> <set> <string> <string_view>
+  <thread> <utility> <vector> <spdlog/spdlog.h>
+  <absl/status/status.h> <absl/status/statusor.h> <absl/strings/match.h> <absl/strings/numbers.h>
+  <absl/strings/str_cat.h> <absl/strings/str_join.h> <absl/strings/str_split.h> <absl/time/clock.h> <absl/time/time.h>)
+
+# flocker_precompile(target OWNER): the target's files begin with the precompiled header of flocker_OWNER, made once.
+# flocker_precompile(target OWNS headers…): the target makes one, of the common headers and these.
+function(flocker_precompile target)
+  cmake_parse_arguments(ARG "" "" "OWNS" ${ARGN})
+  if("OWNS" IN_LIST ARGN)
+    set_target_properties(${target} PROPERTIES
+      CXX_COMPILER_LAUNCHER "${CMAKE_SOURCE_DIR}/cmake/without_old_pch;${CMAKE_CXX_COMPILER_LAUNCHER}")
+    target_precompile_headers(${target} PRIVATE ${FLOCKER_COMMON_HEADERS} ${ARG_OWNS})
+  else()
+    target_precompile_headers(${target} REUSE_FROM flocker_${ARGN})
+  endif()
+endfunction()
+
+# A room's static library flocker_<room>: its sources, the rooms it may use, and whose precompiled header it begins with.
 function(flocker_library room)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "PRECOMPILED" "SOURCES;DEPS" ${ARGN})
   add_library(flocker_${room} STATIC ${ARG_SOURCES})
   target_link_libraries(flocker_${room} PUBLIC flocker_options ${ARG_DEPS})
+  if(ARG_PRECOMPILED)
+    flocker_precompile(flocker_${room} ${ARG_PRECOMPILED})
+  endif()
 endfunction()
 
 # A binary in build/<preset>/bin.
 function(flocker_binary name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "PRECOMPILED" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE flocker_options ${ARG_DEPS})
+  flocker_precompile(${name} ${ARG_PRECOMPILED})
 endfunction()
