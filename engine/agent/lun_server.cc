@@ -76,7 +76,9 @@ absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Start(const LunPaths& path
   std::unique_ptr<LunServer> server(new LunServer(paths, watcher, store, std::move(events)));
   const unique_fd file(open(paths.file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) return ErrnoStatus(errno, absl::StrCat("cannot create ", paths.file));
-  RETURN_IF_ERROR(server->SpawnAndWait());
+  const absl::Status started = server->SpawnAndWait();
+  if (!started.ok()) server->RemoveNames();
+  RETURN_IF_ERROR(started);
   return server;
 }
 
@@ -110,7 +112,7 @@ absl::Status LunServer::SpawnAndWait() {
   }
   absl::Status status = WaitHello();
   if (status.ok()) return status;
-  Kill();
+  End();
   return Annotate(status, absl::StrCat("flocker-lun of ", paths_.dataset.str(), " does not answer"));
 }
 
@@ -490,6 +492,15 @@ void LunServer::CutOff() {
 }
 
 void LunServer::Kill() {
+  End();
+  RemoveNames();
+}
+
+void LunServer::RemoveNames() const {
+  for (const std::string& path : {paths_.socket, paths_.file}) unlink(path.c_str());
+}
+
+void LunServer::End() {
   std::shared_ptr<const Process> process;
   {
     const MutexLock lock(mutex_);
@@ -501,7 +512,6 @@ void LunServer::Kill() {
   if (!WaitEnd(process->pidfd, kStartTimeout)) {
     spdlog::error("flocker-lun {} of {} does not die", process->pid, paths_.dataset.str());
   }
-  for (const std::string& path : {paths_.socket, paths_.file}) unlink(path.c_str());
 }
 
 void LunServer::SetControlReachable(bool reachable) {

@@ -75,7 +75,7 @@ class LunServer {
   // Every I/O fails from now on, also when the process is dead and its successor not there yet; never waits.
   // Its end is nothing to tell any more.
   void Fence();
-  // SIGKILL, and waits for the end.
+  // SIGKILL, waits for the end, and removes the names.
   void Kill();
   // io_timeout stands still while control is away.
   void SetControlReachable(bool reachable);
@@ -97,6 +97,9 @@ class LunServer {
   LunServer(LunPaths paths, Watcher& watcher, DescriptorStore& store, Events events);
   absl::Status Connect();
   absl::Status SpawnAndWait();
+  // SIGKILL, and waits for the end. The names stay: another's server may listen there.
+  void End();
+  void RemoveNames() const;
   // Starts flocker-lun, with the descriptors to take over if there are any, and watches it.
   absl::Status Spawn() REQUIRES(mutex_);
   void Watch() REQUIRES(mutex_);

@@ -53,13 +53,15 @@ std::vector<std::string> CommandLine(pid_t pid) {
   return absl::StrSplit(*text, '\0');
 }
 
-// What a flocker-lun of ours serves.
-std::optional<AttachmentKey> KeyOfServer(pid_t pid, const std::string& root) {
-  // In another mount namespace the same path is another file.
+// In another mount namespace the same path is another file.
+bool SeesOurFiles(pid_t pid) {
   std::error_code error;
   const auto ours = std::filesystem::read_symlink("/proc/self/ns/mnt", error);
-  if (error || std::filesystem::read_symlink(absl::StrCat("/proc/", pid, "/ns/mnt"), error) != ours)
-    return std::nullopt;
+  return !error && std::filesystem::read_symlink(absl::StrCat("/proc/", pid, "/ns/mnt"), error) == ours;
+}
+
+// What a flocker-lun serves below a root of that name.
+std::optional<AttachmentKey> KeyOfServer(pid_t pid, const std::string& root) {
   const std::vector<std::string> words = CommandLine(pid);
   if (words.empty() || !(words[0] == "flocker-lun" || absl::EndsWith(words[0], "/flocker-lun"))) return std::nullopt;
   for (size_t i = 1; i + 1 < words.size(); ++i) {
@@ -101,6 +103,10 @@ class Search {
       if (!absl::SimpleAtoi(name, &pid)) continue;
       const auto key = KeyOfServer(pid, root_);
       if (!key) continue;
+      if (!SeesOurFiles(pid)) {
+        strangers_.insert(*key);
+        continue;
+      }
       Add(key, absl::StrCat("flocker-lun ", pid));
       found_[*key].servers.push_back(pid);
     }
@@ -126,7 +132,9 @@ class Search {
     for (const LoopDevice& loop : loops) {
       if (loop.autoclear) continue;  // it goes with its last holder
       const absl::string_view file = absl::StripSuffix(loop.backing_file, " (deleted)");
-      Add(KeyOfPath(file, absl::StrCat(root_, "/lun")), absl::StrCat(loop.path(), " over ", loop.backing_file));
+      const auto key = KeyOfPath(file, absl::StrCat(root_, "/lun"));
+      if (key && strangers_.contains(*key)) continue;
+      Add(key, absl::StrCat(loop.path(), " over ", loop.backing_file));
     }
     return absl::OkStatus();
   }
@@ -148,11 +156,13 @@ class Search {
   const std::string& root_;
   std::map<AttachmentKey, Traces> found_;
   std::set<std::string> mounted_;
+  std::set<AttachmentKey> strangers_;  // of an agent that has our root's name in a mount namespace of its own
 };
 
 absl::Status KillServer(pid_t pid, const AttachmentKey& key, const std::string& root) {
   const auto pidfd = OpenPidfd(pid);
-  if (!pidfd.ok() || KeyOfServer(pid, root) != key) return absl::OkStatus();  // it ended; the number may be another's
+  if (!pidfd.ok() || KeyOfServer(pid, root) != key || !SeesOurFiles(pid))
+    return absl::OkStatus();  // it ended; the number may be another's
   if (syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot kill flocker-lun ", pid));
   }

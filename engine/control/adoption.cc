@@ -41,10 +41,13 @@ void Settle(Dataset& dataset, uint64_t epoch, int64_t now_ms) {
   dataset.error.clear();
 }
 
-// Records are written one after the other, so that two may claim one name: then the older dataset keeps it.
-void SeparateNames(std::vector<Dataset>& datasets, std::vector<std::string>& notes) {
+void SortByAge(std::vector<Dataset>& datasets) {
   std::stable_sort(datasets.begin(), datasets.end(),
                    [](const Dataset& a, const Dataset& b) { return a.created_ms < b.created_ms; });
+}
+
+// Records are written one after the other, so that two may claim one name: then the first in line keeps it.
+void SeparateNames(std::vector<Dataset>& datasets, std::vector<std::string>& notes) {
   std::set<std::string> names;
   for (Dataset& dataset : datasets) {
     if (!HoldsName(dataset) || names.insert(dataset.name).second) continue;
@@ -52,7 +55,7 @@ void SeparateNames(std::vector<Dataset>& datasets, std::vector<std::string>& not
     dataset.SetName(absl::StrCat(taken.substr(0, 100), "-", dataset.id.Short()));
     dataset.desired.name = dataset.name;
     names.insert(dataset.name);
-    notes.push_back(absl::StrCat("two datasets are named ", taken, "; the younger is now ", dataset.name));
+    notes.push_back(absl::StrCat("two datasets are named ", taken, "; one is now ", dataset.name));
   }
 }
 
@@ -100,6 +103,7 @@ absl::StatusOr<Adoption> PlanAdoption(const Snapshot& state, const std::vector<A
     Settle(*dataset, epoch, now_ms);
     adoption.datasets.push_back(*std::move(dataset));
   }
+  SortByAge(adoption.datasets);  // an older one keeps its name, and one without data comes after all of them
   for (auto& [id, dataset] : known) {
     const bool never_made = dataset.placement.phase == Phase::kProvisioning;
     if (!never_made) {
@@ -117,7 +121,7 @@ absl::StatusOr<std::vector<std::string>> Adopt(Store& store, Array& array, int64
   ASSIGN_OR_RETURN(const std::vector<ArrayEntry> entries, array.List());
   ASSIGN_OR_RETURN(Adoption adoption, PlanAdoption(state, entries, now_ms));
   for (const ArrayEntry& entry : entries) {
-    if (entry.exported) RETURN_IF_ERROR(array.CutOff(entry.id));
+    RETURN_IF_ERROR(array.CutOff(entry.id));  // whatever the listing says: the pool may have had another name
   }
   Batch batch;
   batch.put = adoption.datasets;

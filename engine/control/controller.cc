@@ -53,12 +53,17 @@ Controller::Controller(const ControllerOptions& options, const Snapshot& snapsho
 
 // ---- outcomes ----
 
+void Controller::Work::Took(StepTime step) {
+  constexpr size_t kMost = 64;  // a step that fails for hours must not fill the memory
+  if (timeline.size() == kMost) timeline.erase(timeline.begin());
+  timeline.push_back(std::move(step));
+}
+
 void Controller::OnArrayOutcome(const Action& action, const StepOutcome& outcome, absl::Duration took,
                                 absl::Duration now) {
   Work& work = work_[action.dataset];
   work.running.reset();
-  work.timeline.push_back(
-      {.step = std::string(ActionName(action.kind)), .duration_us = absl::ToInt64Microseconds(took)});
+  work.Took({.step = std::string(ActionName(action.kind)), .duration_us = absl::ToInt64Microseconds(took)});
   ApplyOutcome(outcome, now);
   dirty_.insert(action.dataset);
 }
@@ -83,18 +88,21 @@ void Controller::OnArrayList(const absl::StatusOr<std::vector<ArrayEntry>>& entr
     spdlog::warn("the array cannot be compared with the records: {}", std::string(entries.status().message()));
     return;
   }
+  ++array_looks_;
+  const auto known_before = std::exchange(known_strays_, {});
   std::set<DatasetId> missing;
   for (const auto& [id, dataset] : cluster_.datasets()) missing.insert(id);
   for (const ArrayEntry& entry : *entries) {
     missing.erase(entry.id);
-    if (!touched.contains(entry.id)) Reconcile(entry.id, entry, now);
+    if (!touched.contains(entry.id)) Reconcile(entry.id, entry, known_before, now);
   }
   for (const DatasetId& id : missing) {
-    if (!touched.contains(id)) Reconcile(id, ArrayEntry{.id = id}, now);
+    if (!touched.contains(id)) Reconcile(id, ArrayEntry{.id = id}, known_before, now);
   }
 }
 
-void Controller::Reconcile(const DatasetId& id, const ArrayEntry& entry, absl::Duration now) {
+void Controller::Reconcile(const DatasetId& id, const ArrayEntry& entry, const Strays& known_before,
+                           absl::Duration now) {
   const Dataset* dataset = cluster_.Find(id);
   if (dataset != nullptr && entry.size && ExistsOnArray(dataset->placement.phase)) {
     // One that could not be written, or not before a crash, is written again.
@@ -105,9 +113,12 @@ void Controller::Reconcile(const DatasetId& id, const ArrayEntry& entry, absl::D
     switch (finding.kind) {
       case ArrayFinding::Kind::kStrayExport:
       case ArrayFinding::Kind::kStrayInitiator:
-        ++strays_;
-        AddEvent("stray", dataset, finding.message);
-        strays_to_cut_.emplace_back(id, finding.initiator);
+        if (!known_before.contains({id, finding.initiator})) {
+          ++strays_;
+          AddEvent("stray", dataset, finding.message);
+        }
+        known_strays_.emplace(id, finding.initiator);
+        strays_to_cut_.emplace(id, finding.initiator);
         break;
       case ArrayFinding::Kind::kLostExport:
         ApplyOutcome({.kind = OutcomeKind::kSessionLost,

@@ -104,6 +104,8 @@ class Controller {
   uint64_t last_event_seq() const { return event_seq_; }
   // How many strays were found on the array, and on nodes, in this run.
   uint64_t strays() const { return strays_; }
+  // How often the array was compared with the records.
+  uint64_t array_looks() const { return array_looks_; }
 
  private:
   // What is under way for a dataset that its record does not say.
@@ -112,7 +114,9 @@ class Controller {
     absl::Duration retry_at;
     absl::Duration backoff;
     std::optional<absl::Duration> logging_in_since;  // the first grant that would renew its session, until it is used
-    std::vector<StepTime> timeline;                  // since it was last at rest
+    std::vector<StepTime> timeline;                  // the last steps since it was at rest
+
+    void Took(StepTime step);
   };
   struct Waiter {
     DatasetId dataset;
@@ -140,7 +144,8 @@ class Controller {
   void OnRefusal(const NodeId& node, const rpc::Refusal& refusal);
 
   void Confirm(absl::Duration now);
-  void Reconcile(const DatasetId& id, const ArrayEntry& entry, absl::Duration now);
+  using Strays = std::set<std::pair<DatasetId, std::string>>;  // who is let in where; empty: the export as a whole
+  void Reconcile(const DatasetId& id, const ArrayEntry& entry, const Strays& known_before, absl::Duration now);
 
   absl::StatusOr<Dataset> PlanOperation(const rpc::OperationRequest& request);
   void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
@@ -189,6 +194,7 @@ class Controller {
   std::optional<std::set<DatasetId>> touched_;
   std::set<DatasetId> reported_;  // findings that are for people, said once a run
   uint64_t strays_ = 0;
+  uint64_t array_looks_ = 0;
   uint64_t event_seq_ = 0;
 
   // Since the last Flush.
@@ -200,7 +206,8 @@ class Controller {
   std::vector<std::pair<SessionId, rpc::AgentDown>> messages_;
   std::vector<SessionId> closing_;
   std::set<DatasetId> records_;  // whose description beside the LUN is out of date
-  std::vector<std::pair<DatasetId, std::string>> strays_to_cut_;
+  Strays strays_to_cut_;
+  Strays known_strays_;  // of the last look: one that stays is not counted again
   bool list_wanted_ = false;
 };
 

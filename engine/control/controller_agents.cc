@@ -188,7 +188,7 @@ void Controller::OnReport(const NodeId& node, const rpc::Report& report, absl::D
   if (report.epoch() != dataset->placement.epoch && !lost_mount) return;
   Work& work = work_[*id];
   for (const rpc::TimelineStep& step : report.timeline()) {
-    work.timeline.push_back({.step = step.step(), .duration_us = step.duration_us()});
+    work.Took({.step = step.step(), .duration_us = step.duration_us()});
   }
   if (work.running && !IsArrayAction(work.running->kind)) work.running.reset();
   for (const ReportRow& row : kReports) {

@@ -34,6 +34,11 @@ Metrics::Metrics(std::unique_ptr<prometheus::Exposer> exposer)
                   .Help("Things of ours found on nodes and array that nobody accounted for; 0 in a healthy cluster")
                   .Register(*registry_)
                   .Add({})),
+      array_looks_(prometheus::BuildCounter()
+                       .Name("flocker_array_looks_total")
+                       .Help("How often the array was compared with the records")
+                       .Register(*registry_)
+                       .Add({})),
       datasets_(prometheus::BuildGauge()
                     .Name("flocker_datasets")
                     .Help("Datasets, trash included")
@@ -48,6 +53,7 @@ Metrics::Metrics(std::unique_ptr<prometheus::Exposer> exposer)
 
 void Metrics::Show(const Controller& controller) {
   strays_.Increment(static_cast<double>(controller.strays()) - strays_.Value());
+  array_looks_.Increment(static_cast<double>(controller.array_looks()) - array_looks_.Value());
   datasets_.Set(static_cast<double>(controller.cluster().datasets().size()));
   for (const LivenessRow& row : kLiveness) {
     int count = 0;

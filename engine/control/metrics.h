@@ -30,6 +30,7 @@ class Metrics {
   const std::unique_ptr<prometheus::Exposer> exposer_;
   const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   prometheus::Counter& strays_;
+  prometheus::Counter& array_looks_;
   prometheus::Gauge& datasets_;
   prometheus::Family<prometheus::Gauge>& nodes_;
 };

@@ -1,17 +1,25 @@
 // The reconcilers of node and array: what is ours and nobody accounts for goes, a stranger's of the same kind stays.
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "engine/base/file.h"
 #include "engine/base/subprocess.h"
+#include "engine/base/unique_fd.h"
 #include "engine/volume/loop.h"
 #include "engine/volume/mountinfo.h"
 #include "tests/harness/daemon.h"
@@ -60,18 +68,46 @@ class Strays : public ClusterTest {
     Iscsi({"--op", "bind", "--mode", "target", "--tid", tid, "-I", "ALL"});
   }
   // What a monitor sees.
-  std::string Counted() {
+  std::string Metric(const std::string& name) {
     const auto got = RunCommand({"bash", "-c",
                                  "exec 3<>/dev/tcp/${0/:/\\/}; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; "
-                                 "grep '^flocker_strays_total' <&3",
-                                 Metrics()},
+                                 "grep \"^$1\" <&3",
+                                 Metrics(), name},
                                 absl::Seconds(10));
     return got.ok() ? got->output : std::string(got.status().message());
   }
-  // Looks that came after this moment have ended.
+  std::string Counted() { return Metric("flocker_strays_total"); }
+  int ArrayLooks() {
+    int looks = 0;
+    return absl::SimpleAtoi(absl::StripPrefix(Metric("flocker_array_looks_total"), "flocker_array_looks_total "),
+                            &looks)
+               ? looks
+               : -1;
+  }
+  // Every reconciler has looked, and done what it had to, since this moment. An agent's lists <root>/format once a
+  // look, near its end; the third time what the second look found is dealt with.
   void LetThemLook() {
-    const absl::Time end = absl::Now() + absl::Seconds(3);
-    EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return absl::Now() > end; }));
+    const unique_fd watch(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    std::map<int, int> listings;
+    for (const char* node : {"alpha", "beta"}) {
+      const std::string directory = absl::StrCat(cluster_.dir(), "/", node, "/format");
+      const int added = inotify_add_watch(watch.get(), directory.c_str(), IN_OPEN | IN_ONLYDIR);
+      ASSERT_GE(added, 0) << directory << ": " << strerror(errno);
+      listings[added] = 0;
+    }
+    const int looks = ArrayLooks();
+    ASSERT_GE(looks, 0);
+    EXPECT_TRUE(Eventually(kPatience, [&] {
+      alignas(inotify_event) std::array<char, 4096> events;
+      const ssize_t size = read(watch.get(), events.data(), events.size());
+      for (ssize_t at = 0; at < size;) {
+        const auto* event = reinterpret_cast<const inotify_event*>(events.data() + at);
+        if (event->len == 0) ++listings[event->wd];  // the directory itself, none of its entries
+        at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+      }
+      return ArrayLooks() >= looks + 3 &&
+             std::all_of(listings.begin(), listings.end(), [](const auto& entry) { return entry.second >= 3; });
+    }));
   }
 };
 

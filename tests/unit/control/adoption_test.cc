@@ -114,6 +114,15 @@ TEST(Adoption, OneNameIsOneDatasets) {
   EXPECT_EQ(adoption->datasets[1].name, "db-" + Id(2).Short());
 }
 
+TEST(Adoption, OneWithDataKeepsItsNameAgainstAnOlderOneWithoutALun) {
+  const auto adoption = PlanAdoption({.datasets = {Attached(1, "db", 1)}}, {On(Attached(2, "db", 1))}, 0);
+  ASSERT_TRUE(adoption.ok()) << adoption.status();
+  ASSERT_EQ(adoption->datasets.size(), 2u);
+  EXPECT_EQ(adoption->datasets[0].id, Id(2));
+  EXPECT_EQ(adoption->datasets[0].name, "db");
+  EXPECT_EQ(adoption->datasets[1].name, "db-" + Id(1).Short());
+}
+
 TEST(RestoredState, IsRefusedWhenTheArrayIsNewer) {
   Snapshot state;
   state.datasets = {Attached(1, "db", 5)};

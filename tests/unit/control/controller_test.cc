@@ -1,5 +1,6 @@
 #include "engine/control/controller.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -410,9 +411,15 @@ TEST_F(ControllerReconciles, StraysAreCutOffAndCounted) {
   entry.sessions.push_back({"iqn.x:intruder", 1});
   const DatasetId unknown = *DatasetId::Parse("5caff01d-0000-4000-8000-000000000001");
   List({entry, {.id = unknown, .size = 4096, .exported = true}});
-  ASSERT_EQ(world_.strays.size(), 2u);
-  EXPECT_EQ(world_.strays[0], std::pair(id, std::string("iqn.x:intruder")));
-  EXPECT_EQ(world_.strays[1], std::pair(unknown, std::string()));
+  EXPECT_THAT(world_.strays, ::testing::UnorderedElementsAre(std::pair(id, std::string("iqn.x:intruder")),
+                                                             std::pair(unknown, std::string())));
+  EXPECT_EQ(controller_->strays(), 2u);
+  EXPECT_EQ(controller_->array_looks(), 1u);
+  // One that could not be cut off is cut off again, and is the same one.
+  world_.strays.clear();
+  Advance(absl::Minutes(1));
+  List({entry});
+  EXPECT_THAT(world_.strays, ::testing::ElementsAre(std::pair(id, std::string("iqn.x:intruder"))));
   EXPECT_EQ(controller_->strays(), 2u);
   EXPECT_EQ(PhaseOf(id), Phase::kAttached);
 }
