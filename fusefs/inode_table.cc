@@ -58,6 +58,19 @@ std::shared_ptr<const Inode> InodeTable::UuidLink(const DatasetId& dataset) {
   return Remember(absl::StrCat("u", dataset.str()), std::move(entry));
 }
 
+std::shared_ptr<const Inode> InodeTable::Trash() {
+  Inode entry;
+  entry.kind = InodeKind::kTrash;
+  return Remember("T", std::move(entry));
+}
+
+std::shared_ptr<const Inode> InodeTable::Trashed(const DatasetId& dataset) {
+  Inode entry;
+  entry.kind = InodeKind::kTrashed;
+  entry.dataset = dataset;
+  return Remember(absl::StrCat("x", dataset.str()), std::move(entry));
+}
+
 std::shared_ptr<const Inode> InodeTable::Dataset(const DatasetId& dataset, const Place& place) {
   Inode entry;
   entry.kind = InodeKind::kDataset;

@@ -17,6 +17,8 @@ enum class InodeKind {
   kNodeDirectory,  // /flocker/<node>
   kSelf,           // /flocker/self
   kUuidLink,       // /flocker/<uuid>
+  kTrash,          // /flocker/.trash
+  kTrashed,        // /flocker/.trash/<name>@<uuid8>: shown as an empty directory
   kDataset,        // /flocker/<node>/<name>, attached or not
   kFile,           // anything below a dataset, of one attachment
 };
@@ -32,7 +34,7 @@ struct Inode {
   uint64_t id = 0;
   InodeKind kind = InodeKind::kTree;
   NodeId node;          // kNodeDirectory
-  DatasetId dataset;    // kUuidLink, kDataset, kFile
+  DatasetId dataset;    // kUuidLink, kTrashed, kDataset, kFile
   uint32_t serial = 0;  // kFile: of its attachment
   FileHandle handle;    // kFile
 
@@ -61,6 +63,8 @@ class InodeTable {
   std::shared_ptr<const Inode> NodeDirectory(const NodeId& node);
   std::shared_ptr<const Inode> Self();
   std::shared_ptr<const Inode> UuidLink(const DatasetId& dataset);
+  std::shared_ptr<const Inode> Trash();
+  std::shared_ptr<const Inode> Trashed(const DatasetId& dataset);
   // The same id as long as the dataset stays at this place or this kernel moves it. Anybody else's move gives it a new
   // one: the kernel allows a directory one name only, and would have to move its own under locks it may not get.
   std::shared_ptr<const Inode> Dataset(const DatasetId& dataset, const Place& place);

@@ -33,7 +33,7 @@ class Tree {
   Tree(const View& view, InodeTable& inodes, Datasets& datasets, Operations& operations, Refusals& refusals,
        std::function<bool()> control_reached);
 
-  // tree_levels.cc: what there is. Nodes are of every kind but kFile; `parent` is the tree or a node directory.
+  // tree_levels.cc: what there is. Nodes are of every kind but kFile; `parent` is none of a dataset's.
   void Lookup(Request request, const Inode& parent, const std::string& name);
   void Attributes(Request request, const Inode& node);
   void ReadLink(Request request, const Inode& node);

@@ -87,9 +87,12 @@ void Tree::Make(Request request, const Inode& parent, const std::string& name, m
 
 absl::StatusOr<CatalogDataset> Tree::CheckRemove(const Request& request, const Inode& parent,
                                                  const std::string& name) const {
-  if (parent.kind != InodeKind::kNodeDirectory) return Refuse(Cause::kForbidden, "nodes are not removed here");
+  const bool trash = parent.kind == InodeKind::kTrash;
+  if (!trash && parent.kind != InodeKind::kNodeDirectory) {
+    return Refuse(Cause::kForbidden, "nodes and the trash are not removed here");
+  }
   RETURN_IF_ERROR(CheckCaller(request));
-  const auto dataset = view_.Find(parent.node, name);
+  const auto dataset = trash ? view_.FindTrashed(name) : view_.Find(parent.node, name);
   if (!dataset) return Refuse(Cause::kNotFound, "there is no such dataset");
   RETURN_IF_ERROR(CheckReach());
   return *dataset;
@@ -103,10 +106,15 @@ void Tree::Remove(Request request, const Inode& parent, const std::string& name)
   }
   Operations::Operation operation;
   *operation.request.mutable_caller() = DescribeCaller(request);
-  operation.request.mutable_destroy()->set_dataset_id(check->id.str());
-  operation.settled = [this, id = check->id](const DatasetId&) {
+  const bool purge = parent.kind == InodeKind::kTrash;
+  if (purge) {
+    operation.request.mutable_purge()->set_dataset_id(check->id.str());
+  } else {
+    operation.request.mutable_destroy()->set_dataset_id(check->id.str());
+  }
+  operation.settled = [this, purge, id = check->id](const DatasetId&) {
     const auto dataset = view_.Find(id);
-    return !dataset || dataset->node.empty();
+    return !dataset || (!purge && dataset->node.empty());
   };
   operation.done = [this, id = check->id, name](Request answered, const absl::StatusOr<DatasetId>& outcome) {
     if (!outcome.ok()) refusals_.Answered({id, name}, outcome.status());
@@ -115,24 +123,38 @@ void Tree::Remove(Request request, const Inode& parent, const std::string& name)
   operations_.Submit(std::move(request), std::move(operation));
 }
 
+namespace {
+
+// `mv .trash/db@0123abcd node/` keeps the entry's name, which is none that a dataset can have: it gets its own back.
+const std::string& NewName(const CatalogDataset& dataset, const std::string& asked) {
+  return dataset.node.empty() && asked == TrashName(dataset) ? dataset.name : asked;
+}
+
+}  // namespace
+
 absl::StatusOr<CatalogDataset> Tree::CheckRename(const Request& request, const Inode& from, const std::string& name,
                                                  const Inode& to, const std::string& new_name, unsigned flags) const {
-  if (from.kind != InodeKind::kNodeDirectory || to.kind != InodeKind::kNodeDirectory) {
+  const bool restore = from.kind == InodeKind::kTrash;
+  if (to.kind == InodeKind::kTrash || to.kind == InodeKind::kTrashed) {
+    return Refuse(Cause::kForbidden, "the trash is filled by rmdir");
+  }
+  if ((!restore && from.kind != InodeKind::kNodeDirectory) || to.kind != InodeKind::kNodeDirectory) {
     return Refuse(Cause::kForbidden, "datasets live in node directories, and those stay");
   }
   RETURN_IF_ERROR(CheckCaller(request));
-  RETURN_IF_ERROR(CheckName(new_name));
   if ((flags & ~static_cast<unsigned>(RENAME_NOREPLACE)) != 0) {
     return Refuse(Cause::kInvalid, "datasets are moved or renamed, not exchanged");
   }
-  const auto dataset = view_.Find(from.node, name);
+  const auto dataset = restore ? view_.FindTrashed(name) : view_.Find(from.node, name);
   if (!dataset) return Refuse(Cause::kNotFound, "there is no such dataset");
+  const std::string& shown = NewName(*dataset, new_name);
+  RETURN_IF_ERROR(CheckName(shown));
   // With or without RENAME_NOREPLACE: a dataset never disappears because another one is moved.
-  if (view_.Find(to.node, new_name)) {
-    return Refuse(Cause::kExists, absl::StrCat(view_.NodeName(to.node), "/", new_name, " exists"));
+  if (view_.Find(to.node, shown)) {
+    return Refuse(Cause::kExists, absl::StrCat(view_.NodeName(to.node), "/", shown, " exists"));
   }
   RETURN_IF_ERROR(CheckReach());
-  if (from.node != to.node) RETURN_IF_ERROR(CheckConnected(to.node));
+  if (restore || from.node != to.node) RETURN_IF_ERROR(CheckConnected(to.node));
   return *dataset;
 }
 
@@ -143,14 +165,20 @@ void Tree::Rename(Request request, const Inode& from, const std::string& name, c
     refusals_.Here({{}, name}, check.status());
     return request.Error(StatusErrno(check.status()));
   }
-  const Place old_place = {from.node, name};
-  const Place new_place = {to.node, new_name};
+  const Place old_place = {from.node, name};  // no node: the trash
+  const Place new_place = {to.node, NewName(*check, new_name)};
   Operations::Operation operation;
   *operation.request.mutable_caller() = DescribeCaller(request);
-  rpc::Rename& rename = *operation.request.mutable_rename();
-  rename.set_dataset_id(check->id.str());
-  rename.set_node_id(to.node.str());
-  rename.set_name(new_name);
+  const auto fill = [&](auto& wish) {
+    wish.set_dataset_id(check->id.str());
+    wish.set_node_id(new_place.node.str());
+    wish.set_name(new_place.name);
+  };
+  if (from.kind == InodeKind::kTrash) {
+    fill(*operation.request.mutable_restore());
+  } else {
+    fill(*operation.request.mutable_rename());
+  }
   operation.settled = [this, id = check->id, new_place](const DatasetId&) {
     const auto dataset = view_.Find(new_place.node, new_place.name);
     return dataset && dataset->id == id;

@@ -17,6 +17,8 @@ namespace {
 
 constexpr uint64_t kTreeInode = 1;
 
+uint64_t TrashedInode(const CatalogDataset& dataset) { return TreeInode(absl::StrCat("trash ", dataset.id.str())); }
+
 // Asked once: a name service may be slow, and the threads that receive requests must not wait for it.
 std::optional<gid_t> FlockerGroup() {
   std::array<char, 16384> room{};
@@ -76,6 +78,13 @@ std::optional<struct stat> Tree::Shown(const Inode& node) {
       if (!dataset || dataset->node.empty()) return std::nullopt;
       return Symlink(TreeInode(absl::StrCat("link ", node.dataset.str())), UuidTarget(view_, *dataset).size());
     }
+    case InodeKind::kTrash:
+      return Directory(TreeInode(kTrashName), 0775, group_.value_or(0));
+    case InodeKind::kTrashed: {
+      const auto dataset = view_.Find(node.dataset);
+      if (!dataset || !dataset->node.empty()) return std::nullopt;
+      return Directory(TrashedInode(*dataset), 0555, 0);
+    }
     case InodeKind::kDataset: {
       const auto dataset = view_.Find(node.dataset);
       if (!dataset || dataset->node.empty()) return std::nullopt;
@@ -100,6 +109,12 @@ void Tree::Lookup(Request request, const Inode& parent, const std::string& name)
   if (parent.kind == InodeKind::kNodeDirectory) {
     const auto dataset = view_.Find(parent.node, name);
     if (dataset) found = inodes_.Dataset(dataset->id, {parent.node, name});
+  } else if (parent.kind == InodeKind::kTrash) {
+    if (const auto dataset = view_.FindTrashed(name)) found = inodes_.Trashed(dataset->id);
+  } else if (parent.kind == InodeKind::kTrashed) {
+    // Nothing is in there: who wants to see the data restores it.
+  } else if (name == kTrashName) {
+    found = inodes_.Trash();
   } else if (name == "self") {
     found = inodes_.Self();
   } else if (const auto node = view_.FindNode(name)) {
@@ -141,8 +156,11 @@ std::vector<Tree::Listed> Tree::List(const Inode& directory) {
   add("..", Directory(kTreeInode, 0, 0));
   if (directory.kind == InodeKind::kTree) {
     add("self", Symlink(TreeInode("self"), 0));
+    add(kTrashName, Directory(TreeInode(kTrashName), 0, 0));
     for (const CatalogNode& node : view_.Nodes()) add(node.name, Directory(NodeInode(node.id), 0, 0));
-  } else {
+  } else if (directory.kind == InodeKind::kTrash) {
+    for (const CatalogDataset& dataset : view_.Trash()) add(TrashName(dataset), Directory(TrashedInode(dataset), 0, 0));
+  } else if (directory.kind == InodeKind::kNodeDirectory) {
     for (const CatalogDataset& dataset : view_.List(directory.node)) {
       const bool mounted = dataset.serial != 0 && view_.IsHere(dataset);
       add(dataset.name, Directory(mounted ? FileInode(dataset.serial, kExt4RootInode) : RootInode(dataset.id), 0, 0));

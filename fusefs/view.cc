@@ -8,6 +8,8 @@
 
 namespace flocker {
 
+std::string TrashName(const CatalogDataset& dataset) { return absl::StrCat(dataset.name, "@", dataset.id.Short()); }
+
 void View::Adopt(const rpc::TreeWelcome& welcome) {
   {
     MutexLock lock(mutex_);
@@ -67,6 +69,16 @@ std::optional<CatalogDataset> View::Find(const NodeId& node, std::string_view na
 std::optional<CatalogDataset> View::Find(const DatasetId& id) const {
   const Known now = known();
   return now.catalog ? now.catalog->FindById(id) : std::nullopt;
+}
+
+std::optional<CatalogDataset> View::FindTrashed(std::string_view entry) const {
+  const Known now = known();
+  const size_t at = entry.rfind('@');
+  if (!now.catalog || at == std::string_view::npos) return std::nullopt;
+  for (CatalogDataset& dataset : now.catalog->ListTrashed(entry.substr(0, at))) {
+    if (dataset.id.Short() == entry.substr(at + 1)) return std::move(dataset);
+  }
+  return std::nullopt;
 }
 
 bool View::IsHere(const CatalogDataset& dataset) const {

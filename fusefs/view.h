@@ -14,6 +14,11 @@
 
 namespace flocker {
 
+inline constexpr char kTrashName[] = ".trash";
+
+// What .trash calls a dataset: <name>@<the id's first 8 characters>, since several that had one name may lie there.
+std::string TrashName(const CatalogDataset& dataset);
+
 // The agent's Welcome says where the catalogue is; it is kept, and answers go on, while the agent is away. Before the
 // first one the cluster is empty. No answer waits for anybody. Threads may share it.
 class View {
@@ -31,6 +36,9 @@ class View {
   std::vector<CatalogDataset> List(const NodeId& node) const;
   std::optional<CatalogDataset> Find(const NodeId& node, std::string_view name) const;
   std::optional<CatalogDataset> Find(const DatasetId& id) const;
+  std::vector<CatalogDataset> Trash() const { return List(NodeId()); }
+  // By what the trash calls it (TrashName).
+  std::optional<CatalogDataset> FindTrashed(std::string_view entry) const;
 
   bool IsHere(const CatalogDataset& dataset) const;
   std::string NodeName(const NodeId& id) const;  // "an unknown node" when it is none

@@ -99,12 +99,15 @@ std::optional<CatalogDataset> CatalogReader::FindBySerial(uint32_t serial) const
   return FindDataset(Order::kSerial, Key().AddSerial(serial));
 }
 
-std::vector<CatalogDataset> CatalogReader::List(const NodeId& node) const {
+std::vector<CatalogDataset> CatalogReader::ListTrashed(std::string_view name) const {
+  return Under(Key().Add(catalog::ToBytes(NodeId())).AddName(name));
+}
+
+std::vector<CatalogDataset> CatalogReader::Under(const Key& place) const {
   std::vector<CatalogDataset> datasets;
-  const Key prefix = Key().Add(catalog::ToBytes(node));
   const bool sound = Read([&](const View& view) {
     datasets.clear();
-    Walk(view.arena, Order::kPlace, view.root.tree(Order::kPlace), prefix.view(), view.root.datasets,
+    Walk(view.arena, Order::kPlace, view.root.tree(Order::kPlace), place.view(), view.root.datasets,
          [&](uint32_t item) {
            datasets.push_back(catalog::Load<CatalogDataset>(view.arena, item));
            return true;

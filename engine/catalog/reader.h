@@ -40,7 +40,11 @@ class CatalogReader {
   std::optional<CatalogDataset> Find(const NodeId& node, std::string_view name) const;
   std::optional<CatalogDataset> FindById(const DatasetId& id) const;
   std::optional<CatalogDataset> FindBySerial(uint32_t serial) const;  // nonzero
-  std::vector<CatalogDataset> List(const NodeId& node) const;         // by name; the empty id: the trash
+  // By name; the empty id: the trash, where several may have one name.
+  std::vector<CatalogDataset> List(const NodeId& node) const {
+    return Under(catalog::Key().Add(catalog::ToBytes(node)));
+  }
+  std::vector<CatalogDataset> ListTrashed(std::string_view name) const;
 
   struct Totals {
     uint32_t nodes = 0;
@@ -63,6 +67,7 @@ class CatalogReader {
   std::shared_ptr<const catalog::Segment> Segment() const EXCLUDES(mutex_);
   // Runs `read` on the present version, again when it did not stay intact meanwhile. False when the file is damaged.
   bool Read(absl::FunctionRef<void(const View&)> read) const;
+  std::vector<CatalogDataset> Under(const catalog::Key& place) const;
   std::optional<CatalogDataset> FindDataset(catalog::Order order, const catalog::Key& prefix) const;
   std::optional<CatalogNode> FindNode(catalog::Order order, const catalog::Key& prefix) const;
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "engine/control/retention.h"
 #include "engine/model/codec.h"
 #include "engine/model/planner.h"
 #include "engine/store/backup.h"
@@ -29,7 +30,7 @@ uint64_t HighestEpoch(const ArrayEntry& entry) {
 }
 
 // Nobody holds it any more: what was wished is so, and what was under way is over.
-void Settle(Dataset& dataset, uint64_t epoch, int64_t now_ms) {
+void Settle(Dataset& dataset, uint64_t epoch, int64_t now_ms, int64_t trash_clock_ms) {
   if (!dataset.desired.name.empty()) dataset.SetName(dataset.desired.name);
   dataset.desired.name = dataset.name;
   dataset.desired.force = false;
@@ -37,6 +38,7 @@ void Settle(Dataset& dataset, uint64_t epoch, int64_t now_ms) {
   dataset.placement.phase = dataset.desired.deleted ? Phase::kTrashed : Phase::kDetached;
   dataset.placement.epoch = epoch + kEpochJump;
   if (dataset.desired.deleted && dataset.trashed_ms == 0) dataset.trashed_ms = now_ms;
+  dataset.trashed_clock_ms = dataset.desired.deleted ? trash_clock_ms : 0;  // its retention begins anew
   dataset.operation.done = true;
   dataset.error.clear();
 }
@@ -63,6 +65,7 @@ void SeparateNames(std::vector<Dataset>& datasets, std::vector<std::string>& not
 
 absl::StatusOr<Adoption> PlanAdoption(const Snapshot& state, const std::vector<ArrayEntry>& entries, int64_t now_ms) {
   const bool restored = state.meta.contains(kRestoredMeta);
+  const int64_t trash_clock_ms = Retention({}, state, {}).Clock({});
   std::map<DatasetId, Dataset> known;
   for (const Dataset& dataset : state.datasets) known[dataset.id] = dataset;
   const std::set<DatasetId> gone(state.tombstones.begin(), state.tombstones.end());
@@ -100,7 +103,7 @@ absl::StatusOr<Adoption> PlanAdoption(const Snapshot& state, const std::vector<A
     }
     dataset->formatted = dataset->formatted || entry.used != 0;
     dataset->size = *entry.size;
-    Settle(*dataset, epoch, now_ms);
+    Settle(*dataset, epoch, now_ms, trash_clock_ms);
     adoption.datasets.push_back(*std::move(dataset));
   }
   SortByAge(adoption.datasets);  // an older one keeps its name, and one without data comes after all of them
@@ -108,7 +111,7 @@ absl::StatusOr<Adoption> PlanAdoption(const Snapshot& state, const std::vector<A
     const bool never_made = dataset.placement.phase == Phase::kProvisioning;
     if (!never_made) {
       adoption.notes.push_back(absl::StrCat(dataset.name, " (", id.str(), ") has no LUN on the array"));
-      Settle(dataset, dataset.placement.epoch, now_ms);
+      Settle(dataset, dataset.placement.epoch, now_ms, trash_clock_ms);
     }
     adoption.datasets.push_back(std::move(dataset));
   }

@@ -36,6 +36,7 @@ Controller::Controller(const ControllerOptions& options, const Snapshot& snapsho
       purged_(snapshot.tombstones.begin(), snapshot.tombstones.end()),
       next_heartbeat_(now),
       restored_(snapshot),
+      retention_(options.retention, snapshot, now),
       next_list_(now),
       event_seq_(snapshot.last_event) {
   for (const Node& node : snapshot.nodes) {
@@ -90,6 +91,8 @@ void Controller::OnArrayList(const absl::StatusOr<std::vector<ArrayEntry>>& entr
   }
   ++array_looks_;
   const auto known_before = std::exchange(known_strays_, {});
+  used_.clear();
+  for (const ArrayEntry& entry : *entries) used_[entry.id] = entry.used;
   std::set<DatasetId> missing;
   for (const auto& [id, dataset] : cluster_.datasets()) missing.insert(id);
   for (const ArrayEntry& entry : *entries) {
@@ -218,6 +221,7 @@ void Controller::PutDataset(Dataset dataset) {
     Event& event = AddEvent("trashed", &dataset, "destroyed; its LUN is kept");
     event.timeline = std::exchange(work_[dataset.id].timeline, {});
   }
+  retention_.Note(dataset);
   put_.insert(dataset.id);
   dirty_.insert(dataset.id);
   sessions_.Changed(dataset.id);
@@ -303,6 +307,7 @@ void Controller::OnTick(absl::Duration now) {
         .node = id;
   }
   CheckLogins(now);
+  PurgeExpired(now);
   for (auto it = waiters_.begin(); it != waiters_.end();) {
     if (it->second.deadline > now) {
       ++it;
@@ -339,8 +344,22 @@ void Controller::OnTick(absl::Duration now) {
   }
 }
 
+void Controller::PurgeExpired(absl::Duration now) {
+  if (restored_.held()) return;
+  for (const DatasetId& id : retention_.TakeDue(now)) {
+    const auto planned =
+        PlanPurge(cluster_, {.operation_id = absl::StrCat("retention-", world_.RandomHex(16)), .id = id});
+    if (!planned.ok()) continue;  // somebody is changing it: it is noted again when that is done
+    AddEvent("purge", &*planned,
+             absl::StrCat("purge of ", planned->name, ": it was in the trash for ",
+                          absl::FormatDuration(options_.retention)));
+    PutDataset(*planned);
+  }
+}
+
 absl::Duration Controller::NextTick() const {
   absl::Duration next = std::min({next_heartbeat_, next_list_, sessions_.NextDelta()});
+  if (!restored_.held()) next = std::min(next, retention_.Next());
   for (const auto& [id, heard] : last_heard_) {
     if (cluster_.LivenessOf(id) != Liveness::kDown) next = std::min(next, heard + options_.heartbeat_timeout);
   }
@@ -383,8 +402,11 @@ absl::Status Controller::Flush(absl::Duration now) {
     if (const Dataset* dataset = cluster_.Find(id)) batch_.put.push_back(*dataset);
   }
   put_.clear();
-  const Batch batch = std::exchange(batch_, {});
-  if (!batch.put.empty() || !batch.erase.empty() || !batch.put_nodes.empty() || !batch.events.empty()) {
+  Batch batch = std::exchange(batch_, {});
+  const bool changed = !batch.put.empty() || !batch.erase.empty() || !batch.put_nodes.empty() || !batch.events.empty();
+  const std::string trash_clock = retention_.Save(now, changed);
+  if (!trash_clock.empty()) batch.meta[kTrashClockMeta] = trash_clock;
+  if (changed || !trash_clock.empty()) {
     RETURN_IF_ERROR(world_.Commit(batch));
   }
   for ([[maybe_unused]] const Dataset& dataset : batch.put) {

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "engine/array/array.h"
 #include "engine/control/restored_state.h"
+#include "engine/control/retention.h"
 #include "engine/control/sessions.h"
 #include "engine/model/admission.h"
 #include "engine/model/cluster.h"
@@ -66,6 +67,7 @@ struct ControllerOptions {
   double overcommit = 10;
   double pool_reserve = 0.05;
   absl::Duration reconcile_interval = absl::Minutes(1);
+  absl::Duration retention = absl::Hours(24);  // how long the trash keeps a dataset; zero: not at all
 };
 
 class Controller {
@@ -147,7 +149,9 @@ class Controller {
   using Strays = std::set<std::pair<DatasetId, std::string>>;  // who is let in where; empty: the export as a whole
   void Reconcile(const DatasetId& id, const ArrayEntry& entry, const Strays& known_before, absl::Duration now);
 
-  absl::StatusOr<Dataset> PlanOperation(const rpc::OperationRequest& request);
+  // What a refusal for want of space says of the trash; empty when it holds nothing.
+  std::string TrashHint() const;
+  absl::StatusOr<Dataset> PlanOperation(const rpc::OperationRequest& request, absl::Duration now);
   void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
   void Wait(const std::string& operation_id, const DatasetId& dataset, ReplyTo to, absl::Duration now);
   void AnswerIfDone(const Dataset& dataset);
@@ -167,6 +171,7 @@ class Controller {
   void Plan(const DatasetId& id, absl::Duration now);
   void SendWork(const Action& action, const Dataset& dataset);
   void SendDrop(SessionId session, const std::string& dataset_id, uint64_t epoch);
+  void PurgeExpired(absl::Duration now);
   void SetLiveness(const NodeId& node, Liveness liveness);
   void UpdateValve();
   Event& AddEvent(const std::string& kind, const Dataset* dataset, const std::string& message);
@@ -189,10 +194,12 @@ class Controller {
   absl::Duration capacity_at_ = -absl::InfiniteDuration();
   absl::Duration next_heartbeat_;
   RestoredState restored_;
+  Retention retention_;
   absl::Duration next_list_;
   // What the array was told something about since it was asked for its list; nothing when no list is under way.
   std::optional<std::set<DatasetId>> touched_;
-  std::set<DatasetId> reported_;  // findings that are for people, said once a run
+  std::set<DatasetId> reported_;        // findings that are for people, said once a run
+  std::map<DatasetId, uint64_t> used_;  // bytes each takes of the pool, as of the last look
   uint64_t strays_ = 0;
   uint64_t array_looks_ = 0;
   uint64_t event_seq_ = 0;

@@ -7,6 +7,7 @@
 #include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "engine/model/operations.h"
+#include "engine/model/size.h"
 #include "engine/rpc/channel.h"
 
 namespace flocker {
@@ -79,7 +80,23 @@ void Controller::OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::
   }
 }
 
-absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& request) {
+std::string Controller::TrashHint() const {
+  int count = 0;
+  uint64_t promised = 0;
+  uint64_t used = 0;
+  for (const auto& [id, dataset] : cluster_.datasets()) {
+    if (!dataset.desired.deleted) continue;
+    ++count;
+    promised += dataset.size;
+    if (const auto it = used_.find(id); it != used_.end()) used += it->second;
+  }
+  if (count == 0) return {};
+  return absl::StrCat(". The trash holds ", count, count == 1 ? " dataset" : " datasets", ": purging would free ",
+                      FormatSize(used), " of the pool (when last looked) and ", FormatSize(promised),
+                      " of what is promised");
+}
+
+absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& request, absl::Duration now) {
   if (request.id().empty()) return Refuse(Cause::kInvalid, "an operation without an id");
   RETURN_IF_ERROR(world_.CheckRoom());
   switch (request.kind_case()) {
@@ -97,7 +114,9 @@ absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& r
       wish.root_mode = create.root_mode();
       wish.now_ms = world_.WallClockMs();
       ASSIGN_OR_RETURN(Dataset dataset, PlanCreate(cluster_, wish));
-      RETURN_IF_ERROR(Admit(cluster_.promised(), dataset.size, *capacity_, options_.overcommit, options_.pool_reserve));
+      const absl::Status admitted =
+          Admit(cluster_.promised(), dataset.size, *capacity_, options_.overcommit, options_.pool_reserve);
+      if (!admitted.ok()) return Refuse(CauseOf(admitted), absl::StrCat(admitted.message(), TrashHint()));
       return dataset;
     }
     case rpc::OperationRequest::kRename: {
@@ -112,7 +131,8 @@ absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& r
       return PlanDestroy(cluster_, {.operation_id = request.id(),
                                     .id = SubjectOf(request),
                                     .force = request.destroy().force(),
-                                    .now_ms = world_.WallClockMs()});
+                                    .now_ms = world_.WallClockMs(),
+                                    .trash_clock_ms = retention_.Clock(now)});
     case rpc::OperationRequest::kRestore: {
       const rpc::Restore& restore = request.restore();
       RestoreWish wish{.operation_id = request.id(), .id = SubjectOf(request), .name = restore.name()};
@@ -134,7 +154,7 @@ void Controller::Wait(const std::string& operation_id, const DatasetId& dataset,
 }
 
 void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now) {
-  auto planned = PlanOperation(request);
+  auto planned = PlanOperation(request, now);
   if (!planned.ok()) {
     const DatasetId id = SubjectOf(request);
     Event& event = AddEvent("refused", cluster_.Find(id),

@@ -241,6 +241,7 @@ int main(int argc, char** argv) {
   Config config;
   double heartbeat = 5;
   double operation = 10;
+  double retention = 24 * 60 * 60;
   std::string prefix;
   app.set_version_flag("--version", FLOCKER_VERSION);
   app.add_option("--data", config.data, "directory of the cluster's state")->required();
@@ -265,6 +266,9 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--data-reserve", reserve, "MiB that must be free beside the state to take on an operation")
       ->capture_default_str();
+  app.add_option("--retention", retention, "seconds that the trash keeps a destroyed dataset; 0: it is purged at once")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--metrics", config.metrics, "host:port that serves Prometheus' /metrics; nowhere if not given");
   auto* restore = app.add_option("--restore", config.restore,
                                  "put the newest backup in this directory into --data, which must be empty, and end");
@@ -279,6 +283,7 @@ int main(int argc, char** argv) {
   config.controller.reconcile_interval = absl::Seconds(reconcile);
   config.reserve = reserve << 20;
   config.controller.heartbeat_timeout = absl::Seconds(heartbeat);
+  config.controller.retention = absl::Seconds(retention);
   config.controller.operation_timeout = absl::Seconds(operation);
   if (!prefix.empty()) config.tgt.command_prefix = absl::StrSplit(prefix, ' ', absl::SkipEmpty());
 

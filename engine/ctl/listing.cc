@@ -59,11 +59,13 @@ std::string FormatNodes(const rpc::ViewReply& view, const ListingOptions& option
 
 std::string FormatDatasets(const rpc::ViewReply& view, const ListingOptions& options) {
   std::vector<TableRow> rows = {{"DATASET", "SIZE", "METADATA", "STATUS", "SERVER"}};
+  if (!options.live) rows[0].push_back("USED");  // what purging it would free
   for (const rpc::DatasetView& dataset : ByName(view.datasets())) {
     const std::string status = StatusText(dataset, options.symbols);
     if (status == "deleted" ? !options.deleted : !options.live) continue;
     rows.push_back(
         {dataset.id(), FormatSize(dataset.size()), Metadata(dataset), status, Server(view, dataset, options.long_ids)});
+    if (!options.live) rows.back().push_back(FormatSize(dataset.used()));
   }
   return FormatTable(rows);
 }

@@ -18,7 +18,7 @@ struct ListingOptions {
 std::string FormatNodes(const rpc::ViewReply& view, const ListingOptions& options);
 
 // DATASET SIZE METADATA STATUS SERVER. SERVER is where the dataset is wanted, which during a move is not yet where it
-// is.
+// is. The trash alone has a column USED more.
 std::string FormatDatasets(const rpc::ViewReply& view, const ListingOptions& options);
 
 // The STATUS cell: attached, pending, deleting, deleted as Flocker's; the phase's own word for what Flocker had no

@@ -80,6 +80,7 @@ void Fields(Visitor& visit, Like<Dataset> auto& dataset) {
   visit("earlier", dataset.earlier);
   visit("error", dataset.error);
   visit("trashed_ms", dataset.trashed_ms);
+  visit("trashed_clock_ms", dataset.trashed_clock_ms);
 }
 
 template <class Visitor>

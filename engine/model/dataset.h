@@ -108,7 +108,8 @@ struct Dataset {
   Operation operation;             // the last one, perhaps under way
   std::vector<Operation> earlier;  // those before it, newest last; all done
   std::string error;               // the last failure of its present step; empty when it goes well
-  int64_t trashed_ms = 0;          // wall clock, Unix milliseconds, when it went to the trash
+  int64_t trashed_ms = 0;          // wall clock, Unix milliseconds, when it went to the trash; for people only
+  int64_t trashed_clock_ms = 0;    // the same by the clock that decides (control's Retention)
 
   // Its name, and the metadata key that carries it for other clients (Flocker's convention).
   void SetName(const std::string& new_name);

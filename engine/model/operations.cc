@@ -156,6 +156,7 @@ absl::StatusOr<Dataset> PlanDestroy(const Cluster& cluster, const DestroyWish& w
   dataset.desired.deleted = true;
   dataset.desired.force = wish.force;
   dataset.trashed_ms = wish.now_ms;
+  dataset.trashed_clock_ms = wish.trash_clock_ms;
   return dataset;
 }
 
@@ -170,7 +171,7 @@ absl::StatusOr<Dataset> PlanRestore(const Cluster& cluster, const RestoreWish& w
   dataset.Begin({.id = wish.operation_id, .kind = "restore", .done = true});
   dataset.SetName(name);
   dataset.desired = {.node = node, .name = name};
-  dataset.trashed_ms = 0;
+  dataset.trashed_ms = dataset.trashed_clock_ms = 0;
   return dataset;
 }
 

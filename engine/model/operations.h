@@ -39,6 +39,7 @@ struct DestroyWish {
   DatasetId id;
   bool force = false;
   int64_t now_ms = 0;
+  int64_t trash_clock_ms = 0;
 };
 
 // Out of the trash. Done when it is committed: the LUN is there, and attaching follows as after a create.
