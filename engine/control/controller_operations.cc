@@ -1,8 +1,11 @@
 // What users ask, and its answers.
 #include "engine/control/controller.h"
 
+#include <boost/uuid/name_generator_sha1.hpp>
+#include <boost/uuid/string_generator.hpp>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
@@ -18,6 +21,15 @@ constexpr absl::Duration kCapacityAge = absl::Seconds(1);
 absl::Status OperationStatus(const Operation& operation) {
   if (operation.cause.empty()) return absl::OkStatus();
   return Refuse(CauseFromName(operation.cause).value_or(Cause::kIo), operation.message);
+}
+
+// The id of what a create makes follows from the operation's own, so that one that is asked again is known for the same
+// also when the record that remembered it is gone.
+DatasetId MadeBy(const std::string& operation_id) {
+  static const boost::uuids::uuid kSpace = boost::uuids::string_generator()("9d1f7a52-6c0b-4c8e-8e5b-0f5e2a7c4b31");
+  const boost::uuids::uuid hash = boost::uuids::name_generator_sha1(kSpace)(operation_id);
+  return DatasetId::FromRandomHex(
+      absl::BytesToHexString({reinterpret_cast<const char*>(hash.data), sizeof(hash.data)}));
 }
 
 // Which dataset the operation is about; empty for one that is to be created, or when the id is none.
@@ -57,6 +69,14 @@ void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, a
   // The record went, and with it the memory of who asked; that it is gone is what a purge wants.
   if (request.has_purge() && purged_.contains(SubjectOf(request))) {
     return Answer(to, request.id(), SubjectOf(request), absl::OkStatus());
+  }
+  if (request.has_create()) {
+    const DatasetId made = MadeBy(request.id());
+    if (cluster_.Find(made) != nullptr) return Answer(to, request.id(), made, absl::OkStatus());  // forgotten since
+    if (purged_.contains(made)) {
+      return Answer(to, request.id(), made,
+                    Refuse(Cause::kNotFound, "this was asked before, and what it made is gone again"));
+    }
   }
   if (!request.has_create() || (capacity_ && now - capacity_at_ <= kCapacityAge)) return Execute(request, to, now);
   if (parked_creates_.empty()) world_.RequestCapacity();
@@ -104,7 +124,7 @@ absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& r
       const rpc::Create& create = request.create();
       CreateWish wish;
       wish.operation_id = request.id();
-      wish.id = DatasetId::FromRandomHex(world_.RandomHex(16));
+      wish.id = MadeBy(request.id());
       wish.node = NodeId::Parse(create.node_id()).value_or(NodeId());
       wish.name = create.name();
       wish.size = create.size();

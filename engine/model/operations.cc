@@ -88,7 +88,8 @@ absl::Status CheckValve(const Cluster& cluster, const Dataset& dataset, bool for
 // Nobody holds it, so there is nothing to wait for.
 bool Unheld(const Dataset& dataset) {
   const Phase phase = dataset.placement.phase;
-  return phase == Phase::kDetached || phase == Phase::kRevoking || phase == Phase::kProvisioning;
+  return phase == Phase::kDetached || phase == Phase::kRevoking || phase == Phase::kProvisioning ||
+         phase == Phase::kTrashed;  // just restored, in this very commit
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace flocker {
 
 struct CreateWish {
   std::string operation_id;
-  DatasetId id;  // fresh, drawn by the caller
+  DatasetId id;  // fresh, chosen by the caller
   NodeId node;
   std::string name;
   uint64_t size = 0;  // bytes; 0 means kDefaultSize

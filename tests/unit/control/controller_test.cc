@@ -210,6 +210,20 @@ TEST_F(ControllerTest, APurgeIsAnsweredWhenItsLunIsGoneAndEverAfter) {
   EXPECT_EQ(CauseOfReply(9), "ok");
 }
 
+// Whoever asked for it did not hear the answer, and meanwhile somebody else destroyed and purged it.
+TEST_F(ControllerTest, ACreateThatIsAskedAgainAfterAPurgeMakesNothing) {
+  Hello(1, 1, "alpha");
+  Create("op", "db", 1, {.session = 0, .call = 9});
+  ArrayDone(OutcomeKind::kCreateFailed);
+  ArrayDone(OutcomeKind::kDestroyed);
+  ASSERT_TRUE(controller_->cluster().datasets().empty());
+  Create("op", "db", 1, {.session = 0, .call = 10});
+  EXPECT_EQ(CauseOfReply(10), "not-found");
+  EXPECT_TRUE(controller_->cluster().datasets().empty());
+  Create("another", "db", 1, {.session = 0, .call = 11});
+  EXPECT_EQ(controller_->cluster().datasets().size(), 1U);
+}
+
 TEST_F(ControllerTest, AnAnswerToATreeComesAfterTheNewsItIsAbout) {
   Hello(1, 1, "alpha");
   world_.sent.clear();

@@ -160,6 +160,20 @@ TEST(Restore, GoesBackToWhereItWasUnderItsName) {
   EXPECT_EQ(action->kind, ActionKind::kArrayGrant);
 }
 
+// Before the restore was committed, its record is still in the trash.
+TEST(Restore, IsFollowedAtOnceByAMoveOrADestroy) {
+  Cluster cluster = WithTrash();
+  cluster.Put(*PlanRestore(cluster, {.operation_id = "r", .id = DatasetNumber(1)}));
+  ASSERT_EQ(cluster.Find(DatasetNumber(1))->placement.phase, Phase::kTrashed);
+  const auto moved =
+      PlanRename(cluster, {.operation_id = "m", .id = DatasetNumber(1), .node = NodeNumber(2), .name = "db"});
+  ASSERT_TRUE(moved.ok()) << moved.status();
+  EXPECT_TRUE(moved->operation.done) << "nobody holds it, so nobody will report that it was let go";
+  const auto destroyed = PlanDestroy(cluster, {.operation_id = "d", .id = DatasetNumber(1)});
+  ASSERT_TRUE(destroyed.ok()) << destroyed.status();
+  EXPECT_TRUE(destroyed->operation.done);
+}
+
 TEST(Restore, TakesANewNameToAnotherNode) {
   const Cluster cluster = WithTrash();
   const auto planned =
