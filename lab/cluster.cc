@@ -46,7 +46,8 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Create(const std::string& dir,
                      cluster->lab_->Add(control, {{.name = "control", .addresses = {Net(control_host)}}}));
   }
   for (int i = 1; i <= options.nodes; ++i) {
-    MachineOptions node = {.name = absl::StrCat("node", i), .services = {"agent"}, .settings = settings};
+    MachineOptions node = {
+        .name = absl::StrCat("node", i), .kernel = options.kernel, .services = {"agent"}, .settings = settings};
     if (options.docker) {
       node.services.push_back("docker");
       node.memory_mib = 1024;

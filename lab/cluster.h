@@ -23,7 +23,8 @@ namespace flocker::lab {
 struct ClusterOptions {
   int nodes = 2;
   bool docker = false;
-  bool control_apart = false;  // on a machine `control` of its own, tgtadm through ssh
+  bool control_apart = false;      // on a machine `control` of its own, tgtadm through ssh
+  std::string kernel = "release";  // the nodes'; the others have the release's
 
   friend bool operator==(const ClusterOptions&, const ClusterOptions&) = default;
 };

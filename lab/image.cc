@@ -37,9 +37,9 @@ bool BootsWithKvm(const std::string& dir) {
                   "none",
                   "-no-reboot",
                   "-kernel",
-                  dir + "/vmlinuz",
+                  dir + "/release/vmlinuz",
                   "-initrd",
-                  dir + "/initrd",
+                  dir + "/release/initrd",
                   "-append",
                   "console=ttyS0 quiet panic=-1 LAB_PROBE=1",
                   "-serial",
@@ -57,6 +57,10 @@ std::string ProbeFile(const std::string& dir, const std::string& boot) {
 }
 
 }  // namespace
+
+bool Image::HasKernel(const std::string& kernel) const {
+  return access(absl::StrCat(dir, "/", kernel, "/vmlinuz").c_str(), R_OK) == 0;
+}
 
 absl::StatusOr<Image> FindImage() {
   ASSIGN_OR_RETURN(const CommandResult found,

@@ -8,8 +8,11 @@
 namespace flocker::lab {
 
 struct Image {
-  std::string dir;          // vmlinuz, initrd, root.img; never written to
+  std::string dir;          // root.img, and <kernel>/vmlinuz and initrd; never written to
   std::string accelerator;  // QEMU's -accel
+
+  // Whether it has the kernel: "release", and "backports" unless the mirror it was built from had none.
+  bool HasKernel(const std::string& kernel) const;
 };
 
 // The built image; FailedPrecondition, naming the command, when there is none. The accelerator is kvm only if a machine

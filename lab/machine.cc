@@ -42,29 +42,13 @@ std::vector<std::string> Machine::CommandLine() const {
                                     " LAB_SERVICES=", absl::StrJoin(options_.services, ","));
   for (const auto& [key, value] : options_.settings) absl::StrAppend(&append, " ", key, "=", value);
 
-  std::vector<std::string> argv = {"qemu-system-x86_64",
-                                   "-name",
-                                   options_.name,
-                                   "-M",
-                                   "q35",
-                                   "-accel",
-                                   image_.accelerator,
-                                   "-cpu",
-                                   "max",
-                                   "-m",
-                                   absl::StrCat(options_.memory_mib),
-                                   "-nodefaults",
-                                   "-no-user-config",
-                                   "-display",
-                                   "none",
-                                   "-kernel",
-                                   image_.dir + "/vmlinuz",
-                                   "-initrd",
-                                   image_.dir + "/initrd",
-                                   "-append",
-                                   append,
-                                   "-serial",
-                                   absl::StrCat("file:", dir_, "/console.log")};
+  std::vector<std::string> argv = {
+      "qemu-system-x86_64", "-name", options_.name, "-M", "q35", "-accel", image_.accelerator, "-cpu",
+      // Emulated by QEMU 7.2, Linux 6.12 corrupts its memory with cmpxchg16b.
+      image_.accelerator == "kvm" ? "max" : "max,cx16=off", "-m", absl::StrCat(options_.memory_mib), "-nodefaults",
+      "-no-user-config", "-display", "none", "-kernel", absl::StrCat(image_.dir, "/", options_.kernel, "/vmlinuz"),
+      "-initrd", absl::StrCat(image_.dir, "/", options_.kernel, "/initrd"), "-append", append, "-serial",
+      absl::StrCat("file:", dir_, "/console.log")};
   const auto add = [&argv](std::initializer_list<std::string> args) { argv.insert(argv.end(), args); };
   // Disks in the order init knows them by: image, payload, data.
   for (const auto& [id, path] : {std::pair{"root", image_.dir + "/root.img"}, std::pair{"payload", payload_}}) {
@@ -92,6 +76,9 @@ std::vector<std::string> Machine::CommandLine() const {
 
 absl::Status Machine::Boot() {
   if (running()) return absl::FailedPreconditionError(absl::StrCat(name(), " runs already"));
+  if (!image_.HasKernel(options_.kernel)) {
+    return absl::NotFoundError(absl::StrCat("the image has no kernel ", options_.kernel, " (", image_.dir, ")"));
+  }
   PowerCut();  // what is left of a machine that ended by itself
   RETURN_IF_ERROR(disk_.PowerOn());
   return Annotate(qemu_.Start(CommandLine(), dir_ + "/qemu.log"), name());

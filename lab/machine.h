@@ -28,6 +28,7 @@ struct Card {
 
 struct MachineOptions {
   std::string name;
+  std::string kernel = "release";  // of the image's (image.h)
   uint64_t memory_mib = 384;
   uint64_t disk_bytes = uint64_t{4} << 30;      // sparse
   std::vector<std::string> services;            // directories of guest/services

@@ -63,6 +63,7 @@ int Up(const Arguments& arguments, const std::string& self) {
   setenv("FLOCKER_OWNER", arguments.dir.c_str(), 1);  // what scripts/sweep finds leftovers by
   ChildOptions options;
   options.argv = {self, "--dir", arguments.dir, "serve", "--nodes", absl::StrCat(arguments.cluster.nodes)};
+  options.argv.insert(options.argv.end(), {"--kernel", arguments.cluster.kernel});
   if (arguments.cluster.docker) options.argv.push_back("--docker");
   if (arguments.cluster.control_apart) options.argv.push_back("--control-apart");
   options.new_session = true;
@@ -126,6 +127,9 @@ void AddClusterOptions(CLI::App& command, ClusterOptions& options) {
   command.add_option("--nodes", options.nodes, "how many nodes")->capture_default_str()->check(CLI::Range(1, 20));
   command.add_flag("--docker", options.docker, "with dockerd on the nodes");
   command.add_flag("--control-apart", options.control_apart, "control on a machine of its own");
+  command.add_option("--kernel", options.kernel, "the nodes' kernel")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"release", "backports"}));
 }
 
 int Main(int argc, char** argv) {

@@ -22,6 +22,8 @@ constexpr int kKeepaliveIdle = 2;  // seconds; a silent peer of an idle session 
 constexpr int kKeepaliveInterval = 1;
 constexpr int kKeepaliveCount = 3;
 
+constexpr int kLooks = 8;  // at who is the oldest command, in a task_timeout
+
 struct FreeTask {
   void operator()(scsi_task* task) const { scsi_free_scsi_task(task); }
 };
@@ -146,7 +148,7 @@ bool Session::Issue(uint32_t tag, const Command16& command, uint32_t block_size,
   InFlight& slot = commands_[free_.back()];
   slot.tag = tag;
   slot.command = command;
-  slot.issued = now;
+  slot.number = ++issued_;
   slot.iov = {command.data, command.length};
   const uint64_t lba = command.offset / block_size;
   const auto blocks = static_cast<uint32_t>(command.length / block_size);
@@ -181,8 +183,12 @@ bool Session::Issue(uint32_t tag, const Command16& command, uint32_t block_size,
     return false;
   }
   slot.busy = true;
+  if (free_.size() == commands_.size()) {
+    oldest_ = slot.number;
+    oldest_since_ = now;
+  }
   free_.pop_back();
-  if (!deadline_) deadline_ = now + task_timeout_;
+  if (!deadline_) deadline_ = now + task_timeout_ / kLooks;
   return true;
 }
 
@@ -238,17 +244,20 @@ void Session::CheckDeadline(Clock::time_point now) {
         absl::StrCat("no session with ", portal_, " in time"));
     return EndIfCut();
   }
-  // Checked once a task_timeout, not at every command: the deadline is the one of a command that may have ended long
-  // ago.
+  // A few times in a task_timeout, not at every command. Who has become the oldest in between counts from now.
   deadline_.reset();
+  const InFlight* oldest = nullptr;
   for (const InFlight& slot : commands_) {
-    if (!slot.busy) continue;
-    const Clock::time_point due = slot.issued + task_timeout_;
+    if (slot.busy && (oldest == nullptr || slot.number < oldest->number)) oldest = &slot;
+  }
+  if (oldest != nullptr) {
+    if (std::exchange(oldest_, oldest->number) != oldest->number) oldest_since_ = now;
+    const Clock::time_point due = oldest_since_ + task_timeout_;
     if (due <= now) {
       Cut(Loss::kTaskTimeout, absl::StrCat(portal_, " left a command unanswered for too long"));
       return EndIfCut();
     }
-    deadline_ = deadline_ ? std::min(*deadline_, due) : due;
+    deadline_ = std::min(due, now + task_timeout_ / kLooks);
   }
   if (!probe_.running()) return;
   const Clock::time_point due = probe_started_ + task_timeout_;

@@ -54,7 +54,7 @@ class Session {
   };
 
   // `max_commands` bounds the commands in flight; all memory for them is allocated here. `task_timeout` is what a login
-  // and each command may take.
+  // may take, and a command since those issued before it were answered: on a slow link many wait for their turn.
   Session(Owner& owner, uint32_t max_commands, Clock::duration task_timeout);
   ~Session();
   Session(const Session&) = delete;
@@ -110,7 +110,7 @@ class Session {
     Command16 command;
     scsi_iovec iov{};
     unmap_list unmap{};
-    Clock::time_point issued;
+    uint64_t number = 0;  // by order of issue
   };
 
   static void OnConnected(iscsi_context* iscsi, int status, void* data, void* self);
@@ -135,6 +135,9 @@ class Session {
   uint64_t generation_ = 0;
   std::optional<Clock::time_point> deadline_;
   Clock::time_point probe_started_;
+  uint64_t issued_ = 0;  // commands so far
+  uint64_t oldest_ = 0;  // the command that all others wait behind, by number, as last looked
+  Clock::time_point oldest_since_;
   struct Ending {
     Loss loss;
     std::string reason;

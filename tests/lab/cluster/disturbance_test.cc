@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <iostream>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "tests/lab/cluster/scenario.h"
 
 namespace flocker::lab {
@@ -12,9 +14,14 @@ namespace {
 
 class Disturbance : public Scenario {
  protected:
-  // node1 writes while `disturb` happens again and again; no error, nothing lost, nothing fenced.
-  void NobodyNotices(int times, const std::function<void()>& disturb) {
+  using Scenario::Scenario;
+
+  // node1 writes, and runs the command `load`, while `disturb` happens again and again; no error, nothing lost, nothing
+  // fenced.
+  void NobodyNotices(int times, const std::function<void()>& disturb, const std::string& load = "true") {
     Create(1);
+    Run(node(1), absl::StrCat("rm -f /run/load.exit; (setsid bash -c '", load,
+                              "' >/run/load.log 2>&1; echo $? >/run/load.exit) </dev/null >/dev/null 2>&1 &"));
     RecordWriter writer(node(1), "only", Path(1) + "/records");
     ASSERT_TRUE(writer.Start());
     for (int i = 0; i < times; ++i) {
@@ -25,6 +32,8 @@ class Disturbance : public Scenario {
     ASSERT_TRUE(writer.WaitFor(acknowledged, absl::Minutes(2))) << writer.Error();
     writer.End();
     EXPECT_EQ(writer.Error(), "");
+    Until(node(1), "[[ -s /run/load.exit ]]", absl::Minutes(4));
+    EXPECT_EQ(Run(node(1), "cat /run/load.exit"), "0\n") << Run(node(1), "tail -n 40 /run/load.log");
     const auto events = cluster().Ctl("events");
     ASSERT_TRUE(events.ok()) << events.status();
     EXPECT_EQ(events->output.find(dataset_ + "  fenced"), std::string::npos) << events->output;
@@ -38,9 +47,34 @@ class Disturbance : public Scenario {
 
 class QuickDisturbance : public Disturbance {};
 
-// The kernel here cannot send requests again by itself: what was under way comes out of the arena.
-TEST_F(QuickDisturbance, TheLunServerIsKilled) {
-  NobodyNotices(5, [&] { Run(node(1), "kill -9 $(pidof flocker-lun)"); });
+// Four writers at once; each block that they wrote is read again and checked.
+std::string Load(const std::string& directory) {
+  return absl::StrCat("fio --name=load --directory=", directory,
+                      " --numjobs=4 --rw=randwrite --bs=4k --size=4M --fsync=16 --ioengine=psync --verify=crc32c "
+                      "--verify_fatal=1 --group_reporting");
+}
+
+// The release's kernel cannot send requests again by itself: what was under way comes out of the arena.
+TEST_F(QuickDisturbance, TheLunServerIsKilledUnderLoad) {
+  NobodyNotices(
+      5, [&] { Run(node(1), "kill -9 $(pidof flocker-lun)"); }, Load(Path(1)));
+}
+
+class LaterKernel : public Disturbance {
+ protected:
+  LaterKernel() : Disturbance({.nodes = 3, .kernel = "backports"}) {}
+  void SetUp() override {
+    const auto image = FindImage();
+    ASSERT_TRUE(image.ok()) << image.status();
+    if (!image->HasKernel("backports")) GTEST_SKIP() << "the image was built without bookworm-backports";
+    Disturbance::SetUp();
+    std::cout << "kernel " << Run(node(1), "uname -r");
+  }
+};
+
+TEST_F(LaterKernel, TheLunServerIsKilledUnderLoad) {
+  NobodyNotices(
+      10, [&] { Run(node(1), "kill -9 $(pidof flocker-lun)"); }, Load(Path(1)));
 }
 
 TEST_F(Disturbance, TheTimeOfDayJumps) {
@@ -50,6 +84,9 @@ TEST_F(Disturbance, TheTimeOfDayJumps) {
     Run(node(1), set);
     Run(array(), set);
   });
+  for (Machine* machine : {&node(1), &array()}) {
+    Run(*machine, absl::StrCat("date -s @", absl::ToUnixSeconds(absl::Now())));
+  }
 }
 
 }  // namespace

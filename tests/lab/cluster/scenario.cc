@@ -53,7 +53,7 @@ void Scenario::SetUp() {
 }
 
 void Scenario::TearDown() {
-  if (!cluster_) return;
+  if (!cluster_ || dataset_.empty()) return;  // skipped
   const auto events = cluster_->Ctl(absl::StrCat("events | grep -F ", dataset_));
   std::cout << "-- time line of " << dataset_ << "\n"
             << (events.ok() ? events->output : events.status().ToString()) << report_ << std::flush;

@@ -65,6 +65,11 @@ TEST_F(MachineTest, ACommandsExitCodeAndOutputComeBackAndItsTimeIsLimited) {
   EXPECT_TRUE(*pulled == content);
 }
 
+TEST_F(MachineTest, WhatTheBinariesLinkWithIsInTheImage) {
+  EXPECT_EQ(Run("! ldd /opt/lab/bin/* | grep 'not found' | sort -u"), "")
+      << "add the library's package to lab/guest/packages.txt";
+}
+
 TEST_F(MachineTest, APowerCutLosesWhatWasNotSyncedAndKeepsWhatWas) {
   Run("cd /data && echo kept >synced && sync synced . && echo lost >unsynced");
   // As far as the kernel is concerned it is on the disk: only a flush was never asked for.
