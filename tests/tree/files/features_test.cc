@@ -42,7 +42,7 @@ class Features : public ::testing::Test {
     std::array<CommandResult, 2> results;
     for (const bool tree : {false, true}) {
       const auto result =
-          RunCommand({"bash", "-c", "cd \"$0\" && { " + command + "; } 2>&1", tree ? pair_.tree : pair_.native},
+          RunCommand({"bash", "-c", "cd \"$1\" && { " + command + "; } 2>&1", "bash", tree ? pair_.tree : pair_.native},
                      absl::Seconds(60));
       ASSERT_TRUE(result.ok()) << result.status();
       results[tree ? 1 : 0] = *result;

@@ -102,9 +102,9 @@ TEST_F(Transfer, TarKeepsEverything) {
     const std::string archive = scratch / "archive.tar";
     ASSERT_EQ(MakeDir(to), 0);
     Shell({"tar", "--create", "--sparse", "--acls", "--xattrs", "--xattrs-include=*", "--format=pax", "-C", from, "-f",
-         archive, "."});
+           archive, "."});
     Shell({"tar", "--extract", "--acls", "--xattrs", "--xattrs-include=*", "--same-owner", "-p", "-C", to, "-f",
-         archive});
+           archive});
   });
 }
 
