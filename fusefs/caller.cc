@@ -1,10 +1,16 @@
 #include "fusefs/caller.h"
 
+#include <linux/capability.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <string>
 #include <string_view>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "engine/base/file.h"
 
 namespace flocker {
@@ -36,6 +42,24 @@ rpc::Caller DescribeCaller(const Request& request) {
   caller.set_container(ContainerOf(context.pid));
   caller.set_via("tree");
   return caller;
+}
+
+bool MayAdminister(const Request& request) {
+  const std::string process = absl::StrCat("/proc/", request.caller().pid);
+  struct stat theirs {};
+  struct stat ours {};
+  if (stat((process + "/ns/user").c_str(), &theirs) != 0 || stat("/proc/self/ns/user", &ours) != 0 ||
+      theirs.st_ino != ours.st_ino) {
+    return false;
+  }
+  const auto status = ReadFile(process + "/status");
+  if (!status.ok()) return false;
+  for (absl::string_view line : absl::StrSplit(*status, '\n')) {
+    uint64_t capabilities = 0;
+    if (!absl::ConsumePrefix(&line, "CapEff:\t")) continue;
+    return absl::SimpleHexAtoi(line, &capabilities) && (capabilities >> CAP_SYS_ADMIN & 1) != 0;
+  }
+  return false;
 }
 
 }  // namespace flocker

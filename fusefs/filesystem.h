@@ -69,13 +69,14 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   // filesystem_files.cc:
   void Open(Request request, uint64_t node, int flags);
   void Create(Request request, uint64_t parent, const std::string& name, mode_t mode, int flags);
-  void Read(Request request, uint64_t handle, size_t size, off_t offset);
+  void Read(Request request, uint64_t handle, size_t size, off_t offset, int flags);
   void Write(Request request, uint64_t handle, Passthrough::Write write);
   void Sync(Request request, uint64_t handle, bool data_only);
   void Allocate(Request request, uint64_t handle, int mode, off_t offset, off_t size);
   void Seek(Request request, uint64_t handle, off_t offset, int whence);
   void CopyRange(Request request, uint64_t from, off_t from_offset, uint64_t to, off_t to_offset, size_t size,
                  int flags);
+  void Control(Request request, uint64_t node, uint64_t handle, Passthrough::Control control);
   void Release(Request request, uint64_t handle);
   void OpenDirectory(Request request, uint64_t node);
   void ReadDirectory(Request request, uint64_t node, uint64_t handle, size_t size, off_t offset);

@@ -38,9 +38,9 @@ void Filesystem::Create(Request request, uint64_t parent, const std::string& nam
   });
 }
 
-void Filesystem::Read(Request request, uint64_t handle, size_t size, off_t offset) {
-  WithFile(std::move(request), handle, [this, size, offset](Request inside, OpenFile& file) {
-    passthrough_.Read(std::move(inside), file, size, offset);
+void Filesystem::Read(Request request, uint64_t handle, size_t size, off_t offset, int flags) {
+  WithFile(std::move(request), handle, [this, size, offset, flags](Request inside, OpenFile& file) {
+    passthrough_.Read(std::move(inside), file, size, offset, flags);
   });
 }
 
@@ -76,6 +76,15 @@ void Filesystem::CopyRange(Request request, uint64_t from, off_t from_offset, ui
            [this, target = std::move(target), from_offset, to_offset, size, flags](Request inside, OpenFile& file) {
              passthrough_.CopyRange(std::move(inside), file, from_offset, *target, to_offset, size, flags);
            });
+}
+
+void Filesystem::Control(Request request, uint64_t id, uint64_t handle, Passthrough::Control control) {
+  const InodePtr node = inodes_.Find(id);
+  if (node == nullptr) return request.Error(ESTALE);
+  if (!node->InsideDataset()) return request.Error(ENOTTY);
+  WithFile(std::move(request), handle, [this, control = std::move(control)](Request inside, OpenFile& file) {
+    passthrough_.DoControl(std::move(inside), file, control);
+  });
 }
 
 void Filesystem::Release(Request request, uint64_t handle) {

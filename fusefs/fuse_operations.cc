@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fusefs/filesystem.h"
+#include "fusefs/newer_requests.h"
 #include "fusefs/receive_buffer.h"
 
 namespace flocker {
@@ -49,7 +50,7 @@ std::optional<uint64_t> HandleOf(const fuse_file_info* info) {
 }
 
 void GetAttr(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
-  Of(req).GetAttributes(Request(req), node, HandleOf(info));
+  Of(req).GetAttributes(Request(req, IsStatx() ? Request::Form::kStatx : Request::Form::kUsual), node, HandleOf(info));
 }
 
 void SetAttr(fuse_req_t req, fuse_ino_t node, struct stat* to, int which, fuse_file_info* info) {
@@ -89,7 +90,7 @@ void Create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, fu
 }
 
 void Read(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* info) {
-  Of(req).Read(Request(req), info->fh, size, offset);
+  Of(req).Read(Request(req), info->fh, size, offset, info->flags);
 }
 
 void Write(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t offset, fuse_file_info* info) {
@@ -111,6 +112,12 @@ void LSeek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info*
 void CopyFileRange(fuse_req_t req, fuse_ino_t, off_t from_offset, fuse_file_info* from, fuse_ino_t, off_t to_offset,
                    fuse_file_info* to, size_t size, int flags) {
   Of(req).CopyRange(Request(req), from->fh, from_offset, to->fh, to_offset, size, flags);
+}
+
+void IoCtl(fuse_req_t req, fuse_ino_t node, unsigned command, void*, fuse_file_info* info, unsigned, const void* in,
+           size_t in_size, size_t out_size) {
+  const std::string_view argument(static_cast<const char*>(in), in == nullptr ? 0 : in_size);
+  Of(req).Control(Request(req), node, info->fh, {command, std::string(argument), out_size});
 }
 
 void Release(fuse_req_t req, fuse_ino_t, fuse_file_info* info) { Of(req).Release(Request(req), info->fh); }
@@ -169,6 +176,7 @@ fuse_lowlevel_ops MakeOperations() {
   ops.fallocate = FAllocate;
   ops.lseek = LSeek;
   ops.copy_file_range = CopyFileRange;
+  ops.ioctl = IoCtl;
   ops.release = Release;
   ops.opendir = OpenDir;
   ops.readdir = ReadDir;

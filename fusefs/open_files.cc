@@ -1,8 +1,30 @@
 #include "fusefs/open_files.h"
 
+#include <fcntl.h>
+
+#include <cerrno>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace flocker {
+
+int OpenFile::Direct() {
+  MutexLock lock(mutex);
+  if (!direct) {
+    const int flags = fcntl(fd.get(), F_GETFL);
+    if (flags < 0) return -1;
+    const int how = (flags & (O_ACCMODE | O_NOATIME | O_APPEND)) | O_DIRECT | O_CLOEXEC;
+    direct.reset(open(absl::StrCat("/proc/self/fd/", fd.get()).c_str(), how));
+  }
+  return direct.get();
+}
+
+int OpenFile::Descriptor() {
+  if (fd) return fd.get();
+  MutexLock lock(mutex);
+  return directory != nullptr ? dirfd(directory.get()) : -1;
+}
 
 uint64_t OpenFiles::Add(std::shared_ptr<OpenFile> file) {
   MutexLock lock(mutex_);

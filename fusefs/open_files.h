@@ -27,7 +27,16 @@ struct OpenFile {
   LocalMount::Use use;  // before what it keeps open, so that it ends after that is closed
   unique_fd fd;         // of a file; -1 for a directory, whose stream owns it
 
+  // The file opened once more with O_DIRECT, which is a property of the opening: by the first request that asks for it.
+  // -1 and errno when it cannot be. As root.
+  int Direct() EXCLUDES(mutex);
+  int Descriptor() EXCLUDES(mutex);  // of the file or the directory
+
+  // A file that may only be appended to (chattr +a).
+  bool append_only = false;
+
   Mutex mutex;
+  unique_fd direct GUARDED_BY(mutex);
   std::unique_ptr<DIR, CloseDirectory> directory GUARDED_BY(mutex);
   off_t position GUARDED_BY(mutex) = 0;  // of `directory`: the offset of what `pending` is, else of what comes
   const dirent* pending GUARDED_BY(mutex) = nullptr;  // read, but it did not fit into the last reply

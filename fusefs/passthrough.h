@@ -49,7 +49,8 @@ class Passthrough {
   void Open(Request request, LocalMount::Use in, const Inode& node, int flags);
   void Create(Request request, LocalMount::Use in, const Inode& parent, const std::string& name, mode_t mode,
               int flags);
-  void Read(Request request, const OpenFile& file, size_t size, off_t offset);
+  // `flags` are the open file's present ones.
+  void Read(Request request, OpenFile& file, size_t size, off_t offset, int flags);
   // `flags` are the open file's present ones, with O_DSYNC or O_SYNC for this write.
   struct Write {
     std::shared_ptr<const char> data;
@@ -58,12 +59,20 @@ class Passthrough {
     int flags = 0;
     bool page = false;  // from a memory mapping: its caller is unknown, and its offset holds in a file opened O_APPEND
   };
-  void DoWrite(Request request, const OpenFile& file, const Write& write);
+  void DoWrite(Request request, OpenFile& file, const Write& write);
   void Sync(Request request, const OpenFile& file, bool data_only);
   void Allocate(Request request, const OpenFile& file, int mode, off_t offset, off_t size);
   void Seek(Request request, const OpenFile& file, off_t offset, int whence);
   void CopyRange(Request request, const OpenFile& from, off_t from_offset, const OpenFile& to, off_t to_offset,
                  size_t size, int flags);
+
+  // passthrough_ioctl.cc
+  struct Control {
+    unsigned command = 0;
+    std::string in;
+    size_t out_size = 0;
+  };
+  void DoControl(Request request, OpenFile& file, const Control& control);
 
   // passthrough_directories.cc
   void OpenDirectory(Request request, LocalMount::Use in, const Inode& node);
@@ -71,6 +80,8 @@ class Passthrough {
   void SyncDirectory(Request request, OpenFile& file, bool data_only);
 
  private:
+  // The entry of `file` (any descriptor), and its lookup counted. 0 or errno.
+  int Entry(const LocalMount& attachment, int file, fuse_entry_param* entry);
   // The entry for `name`, looked up as the caller (ActAs is in force), and its lookup counted. 0 or errno.
   int Find(const LocalMount& attachment, int directory, const std::string& name, fuse_entry_param* entry);
   void ReplyEntry(Request request, const fuse_entry_param& entry);

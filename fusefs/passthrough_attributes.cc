@@ -43,6 +43,13 @@ int Apply(const Anchor& anchor, const struct stat& to, int which, const OpenFile
   return 0;
 }
 
+std::optional<statx_timestamp> Birth(int fd) {
+  struct statx shown {};
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &shown) != 0 || (shown.stx_mask & STATX_BTIME) == 0)
+    return std::nullopt;
+  return shown.stx_btime;
+}
+
 }  // namespace
 
 void Passthrough::Attributes(Request request, In in, const Inode& node) {
@@ -50,13 +57,15 @@ void Passthrough::Attributes(Request request, In in, const Inode& node) {
   struct stat attributes {};
   if (anchor.error() != 0) return request.Error(anchor.error());
   if (fstat(anchor.fd(), &attributes) != 0) return request.Error(errno);
-  request.Attributes(in->Shown(attributes));
+  const auto birth = request.WantsBirth() ? Birth(anchor.fd()) : std::nullopt;
+  request.Attributes(in->Shown(attributes), birth);
 }
 
 void Passthrough::OpenAttributes(Request request, const OpenFile& file) {
   struct stat attributes {};
   if (fstat(file.fd.get(), &attributes) != 0) return request.Error(errno);
-  request.Attributes(file.use->Shown(attributes));
+  const auto birth = request.WantsBirth() ? Birth(file.fd.get()) : std::nullopt;
+  request.Attributes(file.use->Shown(attributes), birth);
 }
 
 void Passthrough::SetAttributes(Request request, In in, const Inode& node, const struct stat& to, int which,

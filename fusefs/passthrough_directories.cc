@@ -77,11 +77,7 @@ void Passthrough::ReadDirectory(Request request, OpenFile& file, size_t size, of
 }
 
 void Passthrough::SyncDirectory(Request request, OpenFile& file, bool data_only) {
-  int fd = -1;
-  {
-    MutexLock lock(file.mutex);
-    if (file.directory != nullptr) fd = dirfd(file.directory.get());
-  }
+  const int fd = file.Descriptor();
   const int result = data_only ? fdatasync(fd) : fsync(fd);
   request.Error(result == 0 ? 0 : errno);
 }

@@ -1,24 +1,45 @@
 // Open files: reading, writing and what goes with it.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
 #include <utility>
 
 #include "fusefs/anchor.h"
 #include "fusefs/credentials.h"
+#include "fusefs/newer_requests.h"
 #include "fusefs/passthrough.h"
 
 namespace flocker {
 namespace {
 
-// What a caller's open flags become here. Not O_DIRECT: our buffers are not the caller's, and not aligned. Not O_APPEND
-// and O_SYNC: they are told with every write, which a page of a memory mapping must be able to do without
-// (Write::page).
+// What a caller's open flags become here. Not O_DIRECT, O_APPEND and O_SYNC: they are told with every request (a caller
+// can change them with fcntl), and a page of a memory mapping must be written without them (Write::page).
 constexpr int kOpenFlags = O_ACCMODE | O_TRUNC | O_NOATIME | O_NONBLOCK;
 // The kernel opens to execute (its __FMODE_EXEC, include/linux/fs.h): FUSE has it checked by nobody else.
 constexpr int kOpenToExecute = 0x20;
+
+struct FreeMemory {
+  void operator()(char* memory) const { std::free(memory); }
+};
+
+// Memory for direct I/O, which wants it aligned: the calling thread's own, valid until it asks again. Null: no memory.
+char* AlignedBuffer(size_t size) {
+  constexpr size_t kAlignment = 4096;
+  thread_local std::unique_ptr<char, FreeMemory> buffer;
+  thread_local size_t room = 0;
+  if (room < size) {
+    room = (size + kAlignment - 1) / kAlignment * kAlignment;
+    buffer.reset(static_cast<char*>(std::aligned_alloc(kAlignment, room)));
+    if (buffer == nullptr) room = 0;
+  }
+  return buffer.get();
+}
 
 }  // namespace
 
@@ -36,6 +57,7 @@ void Passthrough::Open(Request request, LocalMount::Use in, const Inode& node, i
   if (anchor.error() != 0) return request.Error(anchor.error());
   unique_fd file;
   int error = 0;
+  bool append_only = false;
   {
     const ActAs caller(request);
     error = caller.error();
@@ -44,12 +66,19 @@ void Passthrough::Open(Request request, LocalMount::Use in, const Inode& node, i
       error = errno;
     }
     if (error == 0) {
-      file.reset(open(anchor.Path().c_str(), (flags & kOpenFlags) | O_NOCTTY | O_CLOEXEC));
+      const int how = (flags & kOpenFlags) | O_NOCTTY | O_CLOEXEC;
+      file.reset(open(anchor.Path().c_str(), how));
+      if (!file && errno == EPERM && (flags & O_APPEND) != 0) {
+        file.reset(open(anchor.Path().c_str(), how | O_APPEND));
+        append_only = true;
+      }
       if (!file) error = errno;
     }
   }
   if (error != 0) return request.Error(error);
-  ReplyOpened(std::move(request), std::make_shared<OpenFile>(std::move(in), std::move(file)), nullptr);
+  auto opened = std::make_shared<OpenFile>(std::move(in), std::move(file));
+  opened->append_only = append_only;
+  ReplyOpened(std::move(request), std::move(opened), nullptr);
 }
 
 void Passthrough::Create(Request request, LocalMount::Use in, const Inode& parent, const std::string& name, mode_t mode,
@@ -63,16 +92,26 @@ void Passthrough::Create(Request request, LocalMount::Use in, const Inode& paren
     const ActAs caller(request);
     error = caller.error();
     if (error == 0) {
-      const int how = (flags & (kOpenFlags | O_EXCL)) | O_CREAT | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
-      file.reset(openat(directory.fd(), name.c_str(), how, mode));
-      error = file ? Find(*in, directory.fd(), name, &entry) : errno;
+      const int how = (flags & (kOpenFlags | O_EXCL)) | O_NOCTTY | O_CLOEXEC;
+      // O_NONBLOCK: what the native path has put there meanwhile may be a fifo.
+      file.reset(name == kNoName ? openat(directory.fd(), ".", how | O_TMPFILE, mode)
+                                 : openat(directory.fd(), name.c_str(), how | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode));
+      error = file ? Entry(*in, file.get(), &entry) : errno;
     }
   }
   if (error != 0) return request.Error(error);
   ReplyOpened(std::move(request), std::make_shared<OpenFile>(std::move(in), std::move(file)), &entry);
 }
 
-void Passthrough::Read(Request request, const OpenFile& file, size_t size, off_t offset) {
+void Passthrough::Read(Request request, OpenFile& file, size_t size, off_t offset, int flags) {
+  if ((flags & O_DIRECT) != 0) {
+    const int direct = file.Direct();
+    if (direct < 0) return request.Error(errno);
+    char* buffer = AlignedBuffer(size);
+    if (buffer == nullptr) return request.Error(ENOMEM);
+    const ssize_t got = pread(direct, buffer, size, offset);
+    return got < 0 ? request.Error(errno) : request.Bytes({buffer, static_cast<size_t>(got)});
+  }
   fuse_bufvec data{};
   data.count = 1;
   data.buf[0].size = size;
@@ -82,12 +121,21 @@ void Passthrough::Read(Request request, const OpenFile& file, size_t size, off_t
   request.Data(data);
 }
 
-void Passthrough::DoWrite(Request request, const OpenFile& file, const Write& write) {
+void Passthrough::DoWrite(Request request, OpenFile& file, const Write& write) {
   iovec data = {const_cast<char*>(write.data.get()), write.size};
+  int fd = file.fd.get();
+  if (write.page && file.append_only) return request.Error(EPERM);
+  if (!write.page && (write.flags & O_DIRECT) != 0) {
+    fd = file.Direct();
+    if (fd < 0) return request.Error(errno);
+    data.iov_base = AlignedBuffer(write.size);
+    if (data.iov_base == nullptr) return request.Error(ENOMEM);
+    std::copy_n(write.data.get(), write.size, static_cast<char*>(data.iov_base));
+  }
   ssize_t written = 0;
   int error = 0;
   if (write.page) {
-    written = pwritev2(file.fd.get(), &data, 1, write.offset, 0);
+    written = pwritev2(fd, &data, 1, write.offset, 0);
     if (written < 0) error = errno;
   } else {
     // As the caller, so that ext4 takes setuid and setgid bits away as it would from the caller's own write.
@@ -95,7 +143,7 @@ void Passthrough::DoWrite(Request request, const OpenFile& file, const Write& wr
     error = caller.error();
     const int how = ((write.flags & O_APPEND) != 0 ? RWF_APPEND : 0) | ((write.flags & O_DSYNC) != 0 ? RWF_DSYNC : 0) |
                     ((write.flags & O_SYNC) == O_SYNC ? RWF_SYNC : 0);
-    if (error == 0 && (written = pwritev2(file.fd.get(), &data, 1, write.offset, how)) < 0) error = errno;
+    if (error == 0 && (written = pwritev2(fd, &data, 1, write.offset, how)) < 0) error = errno;
   }
   error == 0 ? request.Written(static_cast<size_t>(written)) : request.Error(error);
 }

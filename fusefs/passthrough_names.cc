@@ -14,13 +14,16 @@ namespace flocker {
 
 int Passthrough::Find(const LocalMount& attachment, int directory, const std::string& name, fuse_entry_param* entry) {
   const unique_fd found(openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  if (!found) return errno;
+  return found ? Entry(attachment, found.get(), entry) : errno;
+}
+
+int Passthrough::Entry(const LocalMount& attachment, int file, fuse_entry_param* entry) {
   *entry = {};
-  if (fstat(found.get(), &entry->attr) != 0) return errno;
+  if (fstat(file, &entry->attr) != 0) return errno;
   // Somebody mounted something below the native mount: that is another filesystem, and no handle of ours reaches it.
   if (entry->attr.st_dev != attachment.device()) return EXDEV;
   FileHandle handle;
-  if (const int error = MakeHandle(found.get(), &handle); error != 0) return error;
+  if (const int error = MakeHandle(file, &handle); error != 0) return error;
   entry->attr = attachment.Shown(entry->attr);
   entry->ino = inodes_.File(attachment.dataset(), attachment.serial(), std::move(handle))->id;
   return 0;

@@ -5,8 +5,10 @@
 #define FUSE_USE_VERSION 312
 #endif
 #include <fuse3/fuse_lowlevel.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,12 +23,15 @@ namespace flocker {
 // caller was interrupted meanwhile, and then no FORGET or RELEASE will follow.
 class Request {
  public:
-  explicit Request(fuse_req_t req) : req_(req) {}
-  Request(Request&& other) noexcept : req_(std::exchange(other.req_, nullptr)) {}
+  // FUSE_STATX has an answer of its own form (newer_requests.h).
+  enum class Form { kUsual, kStatx };
+  explicit Request(fuse_req_t req, Form form = Form::kUsual) : req_(req), form_(form) {}
+  Request(Request&& other) noexcept : req_(std::exchange(other.req_, nullptr)), form_(other.form_) {}
   Request& operator=(Request&& other) noexcept {
     if (this == &other) return *this;
     Abandon();
     req_ = std::exchange(other.req_, nullptr);
+    form_ = other.form_;
     return *this;
   }
   ~Request() { Abandon(); }
@@ -39,12 +44,14 @@ class Request {
   }
   [[nodiscard]] bool Opened(const fuse_file_info& file) { return fuse_reply_open(Take(), &file) == 0; }
   // Attributes are never cached: the same ext4 is in use behind the kernel's FUSE inodes, through the native path.
-  void Attributes(const struct stat& attributes) { fuse_reply_attr(Take(), &attributes, 0); }
+  void Attributes(const struct stat& attributes, const std::optional<statx_timestamp>& birth = std::nullopt);
+  bool WantsBirth() const { return form_ == Form::kStatx; }
   void Link(const std::string& target) { fuse_reply_readlink(Take(), target.c_str()); }
   void Bytes(std::string_view bytes) { fuse_reply_buf(Take(), bytes.data(), bytes.size()); }
   void Data(fuse_bufvec& data) { fuse_reply_data(Take(), &data, FUSE_BUF_SPLICE_MOVE); }
   void Written(size_t size) { fuse_reply_write(Take(), size); }
   void Statfs(const struct statvfs& statfs) { fuse_reply_statfs(Take(), &statfs); }
+  void Controlled(std::string_view result) { fuse_reply_ioctl(Take(), 0, result.data(), result.size()); }
   void Offset(off_t offset) { fuse_reply_lseek(Take(), offset); }
   // The answer to getxattr and listxattr: the size alone when the caller's buffer has `room` 0, ERANGE when too small.
   void Attribute(std::string_view value, size_t room);
@@ -62,6 +69,7 @@ class Request {
   void Abandon();
 
   fuse_req_t req_;
+  Form form_;
 };
 
 }  // namespace flocker

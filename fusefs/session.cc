@@ -12,6 +12,7 @@
 
 #include "engine/base/status.h"
 #include "fusefs/fuse_device.h"
+#include "fusefs/newer_requests.h"
 #include "fusefs/receive_buffer.h"
 
 namespace flocker {
@@ -85,6 +86,7 @@ void Session::Receive() {
     const int received = fuse_session_receive_buf(session_.get(), buffer.get());
     if (received > 0) {
       const InitWatch watch(*buffer.get());
+      const TranslateNewer translated(*buffer.get());
       fuse_session_process_buf(session_.get(), buffer.get());
       continue;
     }
