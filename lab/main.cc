@@ -88,9 +88,9 @@ int Up(const Arguments& arguments, const std::string& self) {
 int Down(const std::string& dir) {
   const int code = Report(Ask(dir, {{"do", "down"}}, absl::Minutes(2)));
   if (code != 0) return code;
-  // It removes its socket last.
+  // It removes the directory last.
   const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  while (access((dir + "/lab.sock").c_str(), F_OK) == 0) {
+  while (access(dir.c_str(), F_OK) == 0) {
     if (absl::Now() > deadline) return Report(absl::DeadlineExceededError("the lab does not end"));
     absl::SleepFor(absl::Milliseconds(20));
   }
