@@ -41,7 +41,9 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Create(const std::string& dir,
   cluster->control_ = cluster->array_;
   if (options.control_apart) {
     MachineOptions control = {.name = "control", .services = {"control"}, .settings = settings};
-    control.settings["LAB_TGTADM_PREFIX"] = "ssh+-q+array";
+    // One connection for all commands: a handshake takes an emulated machine a second and more.
+    control.settings["LAB_TGTADM_PREFIX"] =
+        "ssh+-q+-oControlMaster=auto+-oControlPath=/run/ssh.%h+-oControlPersist=60+-oServerAliveInterval=2+array";
     ASSIGN_OR_RETURN(cluster->control_,
                      cluster->lab_->Add(control, {{.name = "control", .addresses = {Net(control_host)}}}));
   }

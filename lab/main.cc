@@ -88,9 +88,9 @@ int Up(const Arguments& arguments, const std::string& self) {
 int Down(const std::string& dir) {
   const int code = Report(Ask(dir, {{"do", "down"}}, absl::Minutes(2)));
   if (code != 0) return code;
-  // It removes its socket last.
+  // It removes the directory last.
   const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  while (access((dir + "/lab.sock").c_str(), F_OK) == 0) {
+  while (access(dir.c_str(), F_OK) == 0) {
     if (absl::Now() > deadline) return Report(absl::DeadlineExceededError("the lab does not end"));
     absl::SleepFor(absl::Milliseconds(20));
   }
@@ -168,11 +168,15 @@ int Main(int argc, char** argv) {
                     arguments.cluster);
   add("down", "ends it and removes its data", [&] { return Down(arguments.dir); });
   add("status", "machines, links that are not whole, nodes, datasets", ask("status"));
-  CLI::App* shell = add("shell", "a root shell, or runs a command", [&] { return Shell(arguments); });
+  CLI::App* shell = app.add_subcommand("shell", "a root shell, or runs the command that follows the machine");
   shell->add_option("machine", arguments.first)->required();
-  shell->add_option("command", arguments.words, "to run instead");
   shell->add_option("--seconds", arguments.seconds, "after which a command is killed")->capture_default_str();
   shell->prefix_command();
+  // Not an option of its own: CLI11 would take "[[ … ]]" for a list.
+  shell->callback([&, shell] {
+    arguments.words = shell->remaining();
+    code = Shell(arguments);
+  });
   for (const auto& [name, help] :
        {std::pair{"cut", "no frame goes between two machines or cards (node1 array.storage)"},
         std::pair{"slow", "loss, delay, bandwidth between two machines or cards"}}) {

@@ -52,16 +52,25 @@ for who, number in runs:
 }  // namespace
 
 RecordWriter::RecordWriter(Machine& machine, std::string who, std::string file)
-    : machine_(machine), who_(std::move(who)), file_(std::move(file)) {}
+    : RecordWriter(machine, std::move(who), std::move(file), "") {}
+
+RecordWriter::RecordWriter(Machine& machine, std::string who, std::string file, std::string volume)
+    : machine_(machine), who_(std::move(who)), file_(std::move(file)), volume_(std::move(volume)) {}
 
 ::testing::AssertionResult RecordWriter::Start() {
+  const auto made = machine_.guest().Run(absl::StrCat("mkdir -p /run/writers; rm -f ", State("*")));
+  if (!made.ok()) return ::testing::AssertionFailure() << made.status();
   const absl::Status pushed = machine_.guest().Push(State(".py"), kWriter);
   if (!pushed.ok()) return ::testing::AssertionFailure() << pushed;
+  const std::string container =
+      volume_.empty() ? ""
+                      : absl::StrCat("docker run --name ", who_, " --network none -v /run/writers:/run/writers -v ",
+                                     volume_, ":/data box ");
   const auto started =
-      machine_.guest().Run(absl::StrCat("setsid python3 ", State(".py"), " ", file_, " ", who_, " ", State(""),
-                                        " </dev/null >", State(".log"), " 2>&1 & echo $! >", State(".pid")));
+      machine_.guest().Run(absl::StrCat("setsid ", container, "python3 ", State(".py"), " ", file_, " ", who_, " ",
+                                        State(""), " </dev/null >", State(".log"), " 2>&1 & echo $! >", State(".pid")));
   if (!started.ok()) return ::testing::AssertionFailure() << started.status();
-  return WaitFor(1, absl::Minutes(1));
+  return WaitFor(1, absl::Minutes(2));
 }
 
 std::string RecordWriter::Read(const std::string& path) {
@@ -86,6 +95,11 @@ int RecordWriter::Acknowledged() {
 std::string RecordWriter::Error() { return Read(State(".error")); }
 
 void RecordWriter::End() {
+  if (!volume_.empty()) {
+    const auto removed = machine_.guest().Run("docker rm --force " + who_);
+    EXPECT_TRUE(removed.ok() && removed->exit_code == 0) << (removed.ok() ? removed->output : "the machine is away");
+    return;
+  }
   const auto ended = machine_.guest().Run(absl::StrCat("kill -9 $(cat ", State(".pid"), "); while kill -0 $(cat ",
                                                        State(".pid"), ") 2>/dev/null; do :; done"));
   EXPECT_TRUE(ended.ok()) << ended.status();

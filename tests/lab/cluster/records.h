@@ -18,6 +18,8 @@ class RecordWriter {
  public:
   // `who` signs the records.
   RecordWriter(Machine& machine, std::string who, std::string file);
+  // In a container that sees `volume` as /data, where `file` is.
+  RecordWriter(Machine& machine, std::string who, std::string file, std::string volume);
 
   ::testing::AssertionResult Start();
   // The last record whose fsync returned; 0 before the first. It can only be behind.
@@ -28,12 +30,13 @@ class RecordWriter {
   void End();
 
  private:
-  std::string State(const std::string& suffix) const { return "/run/writer." + who_ + suffix; }
+  std::string State(const std::string& suffix) const { return "/run/writers/" + who_ + suffix; }
   std::string Read(const std::string& path);
 
   Machine& machine_;
   const std::string who_;
   const std::string file_;
+  const std::string volume_;
 };
 
 // Each writer whose records are in the file, in their order there, with its last record; adds a failure when a record

@@ -1,0 +1,78 @@
+// dockerd on the nodes, and the tree's directories as volumes of containers.
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "tests/lab/cluster/scenario.h"
+
+namespace flocker::lab {
+namespace {
+
+class Containers : public Scenario {
+ protected:
+  Containers() : Scenario({.nodes = 2, .docker = true}) {}
+
+  void SetUp() override {
+    Scenario::SetUp();
+    const absl::Time start = absl::Now();
+    for (Machine* machine : cluster().nodes()) Until(*machine, "docker image inspect box", absl::Minutes(4));
+    Report("dockerd has its image", absl::Now() - start);
+  }
+
+  // What a person types on any node: `self` is where they are.
+  std::string Volume() const { return absl::StrCat("/flocker/self/", dataset_); }
+  std::string Docker(const std::string& command) const {
+    return absl::StrCat("docker run --rm --network none -v ", Volume(), ":/data box sh -c '", command, "'");
+  }
+};
+
+TEST_F(Containers, AVolumeMovesWithItsContainer) {
+  Create(1);
+  Run(node(1), Docker("echo one >/data/file && sync /data/file"));
+  RecordWriter writer(node(1), "first", "/data/records", Volume());
+  ASSERT_TRUE(writer.Start());
+  // While the container runs it is in use, whoever asks.
+  EXPECT_FALSE(Succeeds(node(2), absl::StrCat("mv ", Path(1), " ", Path(2))));
+  ASSERT_TRUE(writer.WaitFor(writer.Acknowledged() + 5, absl::Minutes(1)));
+  writer.End();
+  const int acknowledged = writer.Acknowledged();
+  const absl::Time start = absl::Now();
+  Move(node(2), 1, 2);
+  EXPECT_EQ(Run(node(2), Docker("cat /data/file")), "one\n");
+  Report("from mv to the output of a container on the other node", absl::Now() - start);
+  const auto records = ReadRecords(node(2), Path(2) + "/records");
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_GE(records[0].second, acknowledged);
+  // No container starts on an empty directory where its volume is not.
+  EXPECT_FALSE(Succeeds(node(1), Docker("true")));
+  Run(node(1), "rmdir " + Path(2));
+}
+
+TEST_F(Containers, EveryAcknowledgedRecordSurvivesThePowerCutOfItsNode) {
+  Create(1);
+  RecordWriter first(node(1), "first", "/data/records", Volume());
+  ASSERT_TRUE(first.Start());
+  ASSERT_TRUE(first.WaitFor(20, absl::Minutes(1)));
+  const int acknowledged = first.Acknowledged();
+  const absl::Time cut = absl::Now();
+  node(1).PowerCut();
+  Move(node(2), 1, 2);
+  RecordWriter second(node(2), "second", "/data/records", Volume());
+  ASSERT_TRUE(second.Start());
+  Report("failover, from the power cut to the first record of a container on the other node", absl::Now() - cut);
+  second.End();
+  const auto records = ReadRecords(node(2), Path(2) + "/records");
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_GE(records[0].second, acknowledged);
+
+  const absl::Status whole = cluster().Boot();
+  ASSERT_TRUE(whole.ok()) << whole;
+  Until(node(1), "docker rm first");
+  Move(node(1), 2, 1);
+  EXPECT_EQ(Run(node(1), Docker("tail -n 1 /data/records | cut -d \" \" -f 1")), "second\n");
+  EXPECT_EQ(ReadRecords(node(1), Path(1) + "/records"), records);
+  Run(node(2), "rmdir " + Path(1));
+}
+
+}  // namespace
+}  // namespace flocker::lab
