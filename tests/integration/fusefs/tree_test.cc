@@ -45,7 +45,7 @@ std::string Attribute(const std::string& path, const char* name) {
 TEST_F(TreeTest, ListsNodesAndTheirDatasets) {
   Add("one", alpha_);
   Add("two", beta_);
-  EXPECT_EQ(Names(Tree("")), (std::set<std::string>{"self", "alpha", "beta", "gamma"}));
+  EXPECT_EQ(Names(Tree("")), (std::set<std::string>{"self", ".trash", "alpha", "beta", "gamma"}));
   EXPECT_EQ(Names(Tree("alpha")), std::set<std::string>{"one"});
   EXPECT_EQ(Names(Tree("beta")), std::set<std::string>{"two"});
   EXPECT_EQ(Names(Tree("self")), std::set<std::string>{"one"});
@@ -152,7 +152,8 @@ TEST_F(TreeTest, RefusesWhatIsPlainlyWrongWithoutAsking) {
   EXPECT_EQ(MakeDir(Tree("alpha/" + std::string(129, 'a'))), EINVAL);
   EXPECT_EQ(MakeDir(Tree("alpha/00000000-0000-4000-8000-000000000000")), EINVAL);
   EXPECT_EQ(MakeDir(Tree("delta")), EPERM);
-  EXPECT_EQ(MakeDir(Tree(".trash")), EPERM);
+  EXPECT_EQ(MakeDir(Tree(".trash")), EEXIST);
+  EXPECT_EQ(MakeDir(Tree(".trash/x")), EPERM);
   EXPECT_EQ(MakeDir(Tree("delta/x")), ENOENT);
   EXPECT_EQ(MakeDir(Tree("gamma/x")), EHOSTDOWN);
   EXPECT_EQ(RemoveDir(Tree("beta")), EPERM);
