@@ -39,53 +39,29 @@ std::shared_ptr<const Inode> InodeTable::Remember(std::string key, Inode node) {
 }
 
 std::shared_ptr<const Inode> InodeTable::NodeDirectory(const NodeId& node) {
-  Inode entry;
-  entry.kind = InodeKind::kNodeDirectory;
-  entry.node = node;
-  return Remember(absl::StrCat("n", node.str()), std::move(entry));
+  return Remember(absl::StrCat("n", node.str()), {.kind = InodeKind::kNodeDirectory, .node = node});
 }
 
-std::shared_ptr<const Inode> InodeTable::Self() {
-  Inode entry;
-  entry.kind = InodeKind::kSelf;
-  return Remember("s", std::move(entry));
-}
+std::shared_ptr<const Inode> InodeTable::Self() { return Remember("s", {.kind = InodeKind::kSelf}); }
 
 std::shared_ptr<const Inode> InodeTable::UuidLink(const DatasetId& dataset) {
-  Inode entry;
-  entry.kind = InodeKind::kUuidLink;
-  entry.dataset = dataset;
-  return Remember(absl::StrCat("u", dataset.str()), std::move(entry));
+  return Remember(absl::StrCat("u", dataset.str()), {.kind = InodeKind::kUuidLink, .dataset = dataset});
 }
 
-std::shared_ptr<const Inode> InodeTable::Trash() {
-  Inode entry;
-  entry.kind = InodeKind::kTrash;
-  return Remember("T", std::move(entry));
-}
+std::shared_ptr<const Inode> InodeTable::Trash() { return Remember("T", {.kind = InodeKind::kTrash}); }
 
 std::shared_ptr<const Inode> InodeTable::Trashed(const DatasetId& dataset) {
-  Inode entry;
-  entry.kind = InodeKind::kTrashed;
-  entry.dataset = dataset;
-  return Remember(absl::StrCat("x", dataset.str()), std::move(entry));
+  return Remember(absl::StrCat("x", dataset.str()), {.kind = InodeKind::kTrashed, .dataset = dataset});
 }
 
 std::shared_ptr<const Inode> InodeTable::Dataset(const DatasetId& dataset, const Place& place) {
-  Inode entry;
-  entry.kind = InodeKind::kDataset;
-  entry.dataset = dataset;
-  return Remember(DatasetKey(dataset, place), std::move(entry));
+  return Remember(DatasetKey(dataset, place), {.kind = InodeKind::kDataset, .dataset = dataset});
 }
 
 std::shared_ptr<const Inode> InodeTable::File(const DatasetId& dataset, uint32_t serial, FileHandle handle) {
   std::string key = absl::StrCat("f", serial, ".", handle.type, ".", handle.bytes);
-  Inode entry;
-  entry.kind = InodeKind::kFile;
-  entry.dataset = dataset;
-  entry.serial = serial;
-  entry.handle = std::move(handle);
-  return Remember(std::move(key), std::move(entry));
+  return Remember(std::move(key),
+                  {.kind = InodeKind::kFile, .dataset = dataset, .serial = serial, .handle = std::move(handle)});
 }
 
 void InodeTable::Moved(const DatasetId& dataset, const Place& from, const Place& to) {

@@ -161,8 +161,8 @@ class Search {
 
 absl::Status KillServer(pid_t pid, const AttachmentKey& key, const std::string& root) {
   const auto pidfd = OpenPidfd(pid);
-  if (!pidfd.ok() || KeyOfServer(pid, root) != key || !SeesOurFiles(pid))
-    return absl::OkStatus();  // it ended; the number may be another's
+  // It ended; the number may be another's.
+  if (!pidfd.ok() || KeyOfServer(pid, root) != key || !SeesOurFiles(pid)) return absl::OkStatus();
   if (syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot kill flocker-lun ", pid));
   }

@@ -26,7 +26,8 @@ void Retention::Note(const Dataset& dataset) {
     kept_.erase({it->second, dataset.id});
     since_.erase(it);
   }
-  if (dataset.placement.phase != Phase::kTrashed || dataset.protect || dataset.desired.purge) return;
+  const Desired& desired = dataset.desired;
+  if (dataset.placement.phase != Phase::kTrashed || !desired.deleted || desired.purge || dataset.protect) return;
   since_[dataset.id] = dataset.trashed_clock_ms;
   kept_.emplace(dataset.trashed_clock_ms, dataset.id);
 }

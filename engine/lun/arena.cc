@@ -21,10 +21,6 @@ constexpr uint64_t kAlign = 64;  // a cache line: neighbours do not share one
 
 constexpr uint64_t RoundUp(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
 
-}  // namespace
-
-namespace {
-
 // One process serves from an arena: the lock is the process's, is not inherited, and ends with it (fcntl(2)).
 absl::Status Claim(const unique_fd& fd) {
   struct flock whole {};

@@ -32,6 +32,7 @@ class Writer {
   void operator()(const char* key, const T& value) {
     object_[key] = Encode(value);
   }
+  void Since(int /*version*/, const char* key, const auto& value) { (*this)(key, value); }
   void Secret(const char* key, const std::string& value) {
     (*this)(key, secrets_ == Secrets::kKeep ? value : std::string());
   }
@@ -101,6 +102,9 @@ class Reader {
     ++seen_;
     path_ = outer;
   }
+  void Since(int version, const char* key, auto& out) {
+    if (version_ >= version) (*this)(key, out);
+  }
   void Secret(const char* key, std::string& out) { (*this)(key, out); }
 
   template <class Record>
@@ -118,10 +122,11 @@ class Reader {
  private:
   void CheckVersion(const json& document) {
     const auto version = document.find(kVersionKey);
-    if (version == document.end() || *version != kRecordVersion) {
-      status_ = absl::InvalidArgumentError(absl::StrCat("the record's '", kVersionKey, "' is ",
-                                                        version == document.end() ? "missing" : version->dump(),
-                                                        "; this program reads version ", kRecordVersion));
+    if (version != document.end()) Decode(*version, version_);
+    if (!status_.ok() || version_ < kOldestRecord || version_ > kRecordVersion) {
+      status_ = absl::InvalidArgumentError(
+          absl::StrCat("the record's '", kVersionKey, "' is ", version == document.end() ? "missing" : version->dump(),
+                       "; this program reads versions ", kOldestRecord, " to ", kRecordVersion));
     }
   }
 
@@ -216,6 +221,7 @@ class Reader {
   }
 
   const json* object_ = nullptr;
+  int64_t version_ = 0;
   size_t seen_ = 0;  // keys of *object_ that the table asked for
   std::string path_;
   absl::Status status_;

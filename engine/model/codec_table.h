@@ -1,5 +1,6 @@
 // The table of the record codec: every record's keys in its JSON text, one line a key. codec.cc walks it for writing (T
-// is const then) and for reading alike; a change here is a change of kRecordVersion.
+// is const then) and for reading alike; a change here is a change of kRecordVersion: what is new since then is visited
+// with Since.
 #pragma once
 
 #include <concepts>
@@ -80,7 +81,7 @@ void Fields(Visitor& visit, Like<Dataset> auto& dataset) {
   visit("earlier", dataset.earlier);
   visit("error", dataset.error);
   visit("trashed_ms", dataset.trashed_ms);
-  visit("trashed_clock_ms", dataset.trashed_clock_ms);
+  visit.Since(3, "trashed_clock_ms", dataset.trashed_clock_ms);
 }
 
 template <class Visitor>

@@ -55,7 +55,7 @@ Rig::Rig() {
 }
 
 void Rig::SetUp() {
-  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  ASSERT_EQ(geteuid(), 0U) << "needs root";
   auto catalog = CatalogWriter::Open(scratch_ / "catalog", {alpha_, "alpha", true});
   ASSERT_TRUE(catalog.ok()) << catalog.status();
   catalog_ = *std::move(catalog);

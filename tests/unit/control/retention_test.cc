@@ -17,6 +17,7 @@ Dataset Trashed(int n, int64_t clock_ms) {
   Dataset dataset;
   dataset.id = testing::DatasetNumber(n);
   dataset.placement.phase = Phase::kTrashed;
+  dataset.desired.deleted = true;
   dataset.trashed_clock_ms = clock_ms;
   return dataset;
 }
@@ -56,7 +57,7 @@ TEST(Retention, ForgetsWhatWasRestoredAndWhatIsProtected) {
   Retention retention(kKeep, {}, {});
   Dataset dataset = Trashed(1, 0);
   retention.Note(dataset);
-  dataset.placement.phase = Phase::kDetached;
+  dataset.desired.deleted = false;  // its phase follows
   retention.Note(dataset);
   Dataset precious = Trashed(2, 0);
   precious.protect = true;

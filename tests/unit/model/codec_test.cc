@@ -55,6 +55,7 @@ Dataset Filled() {
   dataset.earlier = {{"op-0", "create", true, "", ""}};
   dataset.error = "array away";
   dataset.trashed_ms = -5;
+  dataset.trashed_clock_ms = 86'400'000;
   return dataset;
 }
 
@@ -71,6 +72,7 @@ consteval size_t Members() {
 struct Counter {
   size_t fields = 0;
   void operator()(const char*, const auto&) { ++fields; }
+  void Since(int, const char*, const auto&) { ++fields; }
   void Secret(const char*, const auto&) { ++fields; }
 };
 template <class Record>
@@ -155,6 +157,18 @@ TEST(Codec, NamesTheKeyThatIsWrong) {
   EXPECT_THAT(with("/placement/surprise", 1), HasSubstr("'placement' has a key that this program does not know"));
   EXPECT_THAT(with("/version", 1), HasSubstr("'version' is 1"));
   EXPECT_EQ(with("/placement/previous", nullptr), "nothing");
+}
+
+TEST(Codec, ARecordOfTheVersionBeforeHasDefaultsForWhatItLacks) {
+  nlohmann::json document = nlohmann::json::parse(ToJson(Filled()));
+  document["version"] = 2;
+  EXPECT_THAT(Complaint(document), HasSubstr("a key that this program does not know"));
+  document.erase("trashed_clock_ms");
+  const auto read = DatasetFromJson(document.dump());
+  ASSERT_TRUE(read.ok()) << read.status();
+  Dataset expected = Filled();
+  expected.trashed_clock_ms = 0;
+  EXPECT_EQ(*read, expected);
 }
 
 TEST(Codec, EveryKeyIsNeeded) {
