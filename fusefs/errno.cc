@@ -14,6 +14,8 @@ int CauseErrno(Cause cause) {
       return ENOENT;
     case Cause::kInvalid:
       return EINVAL;
+    case Cause::kRange:
+      return ERANGE;
     case Cause::kNoSpace:
       return ENOSPC;
     case Cause::kNodeDown:

@@ -9,11 +9,12 @@
 
 #include "absl/strings/match.h"
 #include "engine/base/status.h"
+#include "fusefs/attributes.h"
 
 namespace flocker {
 namespace {
 
-constexpr char kOurXattrs[] = "flocker.";
+std::string OurName(const std::string& name) { return name.substr(std::string_view(kAttributePrefix).size()); }
 
 // The kernel resolves these itself; from anybody else they would lead out of a dataset.
 bool IsDots(const std::string& name) { return name == "." || name == ".."; }
@@ -212,11 +213,11 @@ void Filesystem::Statfs(Request request, uint64_t id) {
 void Filesystem::GetXattr(Request request, uint64_t id, const std::string& name, size_t room) {
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
-  if (!node->InsideDataset()) return request.Error(ENODATA);
-  if (absl::StartsWith(name, kOurXattrs)) {
-    return node->kind == InodeKind::kDataset ? tree_.GetXattr(std::move(request), *node, name, room)
-                                             : request.Error(ENODATA);
+  if (absl::StartsWith(name, kAttributePrefix)) {
+    const bool has = node->kind == InodeKind::kDataset || node->kind == InodeKind::kTrashed;
+    return has ? tree_.GetAttribute(std::move(request), *node, OurName(name), room) : request.Error(ENODATA);
   }
+  if (!node->InsideDataset()) return request.Error(ENODATA);
   auto work = [this, node, name, room](Request inside, LocalMount::Use in) {
     passthrough_.GetXattr(std::move(inside), in, *node, name, room);
   };
@@ -249,7 +250,10 @@ void Filesystem::ListXattr(Request request, uint64_t id, size_t room) {
 void Filesystem::SetXattr(Request request, uint64_t id, const std::string& name, const std::string& value, int flags) {
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
-  if (!node->InsideDataset() || absl::StartsWith(name, kOurXattrs)) return request.Error(EPERM);
+  if (node->kind == InodeKind::kDataset && absl::StartsWith(name, kAttributePrefix)) {
+    return tree_.SetAttribute(std::move(request), *node, OurName(name), value, flags);
+  }
+  if (!node->InsideDataset() || absl::StartsWith(name, kAttributePrefix)) return request.Error(EPERM);
   Inside(std::move(request), node, [this, node, name, value, flags](Request inside, LocalMount::Use in) {
     passthrough_.SetXattr(std::move(inside), in, *node, name, value, flags);
   });
@@ -258,7 +262,10 @@ void Filesystem::SetXattr(Request request, uint64_t id, const std::string& name,
 void Filesystem::RemoveXattr(Request request, uint64_t id, const std::string& name) {
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
-  if (!node->InsideDataset() || absl::StartsWith(name, kOurXattrs)) return request.Error(EPERM);
+  if (node->kind == InodeKind::kDataset && absl::StartsWith(name, kAttributePrefix)) {
+    return tree_.SetAttribute(std::move(request), *node, OurName(name), std::nullopt, 0);
+  }
+  if (!node->InsideDataset() || absl::StartsWith(name, kAttributePrefix)) return request.Error(EPERM);
   Inside(std::move(request), node, [this, node, name](Request inside, LocalMount::Use in) {
     passthrough_.RemoveXattr(std::move(inside), in, *node, name);
   });

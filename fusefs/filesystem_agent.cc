@@ -47,8 +47,8 @@ void Filesystem::OnMessage(const rpc::TreeDown& message) {
       return OnDrop(message.drop());
     case rpc::TreeDown::kChanged:
       return News();
-    case rpc::TreeDown::kHolders:
-      return operations_.OnHolders(message.holders());
+    case rpc::TreeDown::kDescription:
+      return operations_.OnDescription(message.description());
     case rpc::TreeDown::kControl:
       control_reachable_ = message.control().reachable();
       return;

@@ -114,14 +114,15 @@ void Operations::Resend() {
   }
 }
 
-void Operations::AskHolders(Request request, const DatasetId& dataset, size_t room) {
+void Operations::Ask(Request request, const DatasetId& dataset, bool holders, Describe answer) {
   rpc::TreeUp message;
   const std::string id = FreshId();
-  message.mutable_holders()->set_request_id(id);
-  message.mutable_holders()->set_dataset_id(dataset.str());
+  message.mutable_describe()->set_request_id(id);
+  message.mutable_describe()->set_dataset_id(dataset.str());
+  message.mutable_describe()->set_holders(holders);
   MutexLock lock(mutex_);
   if (!send_(std::move(message))) return request.Error(EAGAIN);  // nobody knows until the agent is back
-  questions_.emplace(id, HoldersQuestion{std::move(request), room});
+  questions_.emplace(id, Question{std::move(request), std::move(answer)});
   deadlines_.After(options_.op_timeout, [this, id] {
     MutexLock task_lock(mutex_);
     const auto late = questions_.extract(id);
@@ -129,10 +130,12 @@ void Operations::AskHolders(Request request, const DatasetId& dataset, size_t ro
   });
 }
 
-void Operations::OnHolders(const rpc::HoldersReply& reply) {
+void Operations::OnDescription(const rpc::Description& description) {
   MutexLock lock(mutex_);
-  const auto question = questions_.extract(reply.request_id());
-  if (!question.empty()) question.mapped().request.Attribute(reply.text(), question.mapped().room);
+  auto question = questions_.extract(description.request_id());
+  if (question.empty()) return;
+  auto& [request, answer] = question.mapped();
+  description.known() ? answer(std::move(request), description) : request.Error(EAGAIN);
 }
 
 void Operations::OnBroken() {

@@ -42,11 +42,13 @@ class Operations {
   };
   void Submit(Request request, Operation operation) EXCLUDES(mutex_);
 
-  // Asks the agent who holds a dataset and answers the getxattr whose buffer has `room` bytes.
-  void AskHolders(Request request, const DatasetId& dataset, size_t room) EXCLUDES(mutex_);
+  // Asks the agent for what the catalogue does not have. `answer` runs once, unless the agent is away (EAGAIN) or takes
+  // longer than op_timeout (ETIMEDOUT); it must not call back.
+  using Describe = absl::AnyInvocable<void(Request, const rpc::Description&)>;
+  void Ask(Request request, const DatasetId& dataset, bool holders, Describe answer) EXCLUDES(mutex_);
 
   void OnReply(const rpc::OperationReply& reply) EXCLUDES(mutex_);
-  void OnHolders(const rpc::HoldersReply& reply) EXCLUDES(mutex_);
+  void OnDescription(const rpc::Description& description) EXCLUDES(mutex_);
   // The stream is gone: operations wait for the next one, questions do not.
   void OnBroken() EXCLUDES(mutex_);
   // A new stream stands.
@@ -62,9 +64,9 @@ class Operations {
     bool settling = false;
     DatasetId dataset;  // while settling
   };
-  struct HoldersQuestion {
+  struct Question {
     Request request;
-    size_t room = 0;
+    Describe answer;
   };
   void Expire(const std::string& id) EXCLUDES(mutex_);
   void Settle(const std::string& id) EXCLUDES(mutex_);
@@ -76,7 +78,7 @@ class Operations {
 
   Mutex mutex_;  // held over send_, so that nothing is sent that was taken out
   absl::flat_hash_map<std::string, Pending> pending_ GUARDED_BY(mutex_);
-  absl::flat_hash_map<std::string, HoldersQuestion> questions_ GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, Question> questions_ GUARDED_BY(mutex_);
 };
 
 }  // namespace flocker

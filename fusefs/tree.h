@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "engine/base/mutex.h"
 #include "engine/catalog/catalog.h"
+#include "engine/model/operations.h"
 #include "fusefs/datasets.h"
 #include "fusefs/inode_table.h"
 #include "fusefs/operations.h"
@@ -41,10 +42,13 @@ class Tree {
   void OpenDirectory(Request request, const Inode& node);
   void ReadDirectory(Request request, uint64_t listing, size_t size, off_t offset);
   void ReleaseDirectory(Request request, uint64_t listing);
-  // `flocker.*` of a dataset's directory.
-  void GetXattr(Request request, const Inode& node, const std::string& name, size_t room);
   // Of a dataset or anything inside one that is not mounted here; of the tree.
   void Statfs(Request request, const Inode& node);
+
+  // tree_attributes.cc: flocker.* of a dataset's directory, `name` without that. No value: it is to be removed.
+  void GetAttribute(Request request, const Inode& node, const std::string& name, size_t room);
+  void SetAttribute(Request request, const Inode& node, const std::string& name,
+                    const std::optional<std::string>& value, int flags);
 
   // tree_changes.cc: mkdir, rename and rmdir between the tree's levels.
   void Make(Request request, const Inode& parent, const std::string& name, mode_t mode);
@@ -68,6 +72,8 @@ class Tree {
                                              const std::string& name) const;
   absl::StatusOr<CatalogDataset> CheckRename(const Request& request, const Inode& from, const std::string& name,
                                              const Inode& to, const std::string& new_name, unsigned flags) const;
+  absl::StatusOr<ChangeWish> CheckAttribute(const Request& request, const std::string& name,
+                                            const std::optional<std::string>& value, int flags) const;
   absl::Status CheckCaller(const Request& request) const;
   absl::Status CheckReach() const;
   absl::Status CheckConnected(const NodeId& node) const;

@@ -210,18 +210,6 @@ void Tree::ReleaseDirectory(Request request, uint64_t listing) {
   request.Error(0);
 }
 
-void Tree::GetXattr(Request request, const Inode& node, const std::string& name, size_t room) {
-  const auto dataset = view_.Find(node.dataset);
-  if (!dataset) return request.Error(ESTALE);
-  if (name == "flocker.id") return request.Attribute(dataset->id.str(), room);
-  if (name == "flocker.node") return request.Attribute(view_.NodeName(dataset->node), room);
-  if (name == "flocker.state") return request.Attribute(PhaseName(dataset->phase), room);
-  if (name == "flocker.holders" && dataset->serial != 0 && view_.IsHere(*dataset)) {
-    return operations_.AskHolders(std::move(request), dataset->id, room);
-  }
-  request.Error(ENODATA);
-}
-
 void Tree::Statfs(Request request, const Inode& node) {
   struct statvfs space {};
   space.f_bsize = space.f_frsize = 4096;

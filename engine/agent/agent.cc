@@ -99,10 +99,14 @@ absl::Status Agent::StartTreeServer() {
                           *up.mutable_refusal() = refusal;
                           Send(up);
                         },
-                    .holders =
-                        [this](const DatasetId& id) {
+                    .describe =
+                        [this](const DatasetId& id, bool holders) {
+                          rpc::Description description = view_->Describe(id);
                           const auto holdings = HoldingsOf(id);
-                          return holdings.empty() ? std::string() : holdings.back()->DescribeHolders();
+                          if (holders && !holdings.empty()) {
+                            description.set_holders(holdings.back()->DescribeHolders());
+                          }
+                          return description;
                         },
                     .control_reachable =
                         [this] {

@@ -16,6 +16,7 @@
 #include "engine/volume/exclusive.h"
 #include "engine/volume/format.h"
 #include "engine/volume/fuse_mount.h"
+#include "engine/volume/growth.h"
 #include "engine/volume/mountinfo.h"
 
 namespace flocker {
@@ -337,7 +338,7 @@ bool Holding::TellControl(LocalStep step) {
       Report(rpc::Report::FORMATTED, "");
       break;
     case LocalStep::kReportAttached:
-      Report(rpc::Report::ATTACHED, "");
+      Report(rpc::Report::ATTACHED, remark_);
       break;
     case LocalStep::kReportBusy:
       LetIn();
@@ -374,6 +375,9 @@ absl::Status Holding::RunStep(LocalStep step) {
     case LocalStep::kMount:
     case LocalStep::kRemount:
       return MountHere();
+    case LocalStep::kGrow:
+      Grow();
+      return absl::OkStatus();
     case LocalStep::kSync:
       return SyncFilesystem(NativePath());
     case LocalStep::kGate:
@@ -461,7 +465,7 @@ absl::Status Holding::Format() {
   RETURN_IF_ERROR(UnmountFilesystem(FormatPath()));
   ASSIGN_OR_RETURN(const Prepared prepared, PrepareFilesystem(loop.path(), id_, formatted));
   if (!prepared.check.empty()) OnLunNotice("checked", prepared.check);
-  if (formatted) return absl::OkStatus();
+  if (formatted) return MayGrowMounted() ? absl::OkStatus() : GrowBeforeMount(loop);
   FLOCKER_FAULT_POINT("agent.mkfs");
   // Its root is made ready at a path nobody is told of: only when control has committed that it is formatted does it
   // come to where users write.
@@ -471,6 +475,33 @@ absl::Status Holding::Format() {
   RETURN_IF_ERROR(MountFilesystem(request));
   FLOCKER_FAULT_POINT("agent.first-mount");
   return UnmountFilesystem(request.path);
+}
+
+// Where it cannot grow once it is mounted. What a resize2fs that failed left behind is looked at before it is mounted.
+absl::Status Holding::GrowBeforeMount(const LoopDevice& loop) {
+  const absl::Status grown = GrowUnmounted(loop.path());
+  if (grown.ok()) return absl::OkStatus();
+  OnLunNotice("not-grown", std::string(grown.message()));
+  return PrepareFilesystem(loop.path(), id_, /*formatted=*/true).status();
+}
+
+absl::Status Holding::GrowMountedStack() {
+  ASSIGN_OR_RETURN(const LoopDevice loop, Loop());
+  ASSIGN_OR_RETURN(const uint64_t size, SizeOf(loop));
+  const std::shared_ptr<LunServer> server = lun();
+  // Only when there is something to do: what asks the file waits with it.
+  if (server != nullptr && server->size() > size) RETURN_IF_ERROR(GrowLoop(loop));
+  FLOCKER_FAULT_POINT("agent.loop-grown");
+  return GrowMounted(loop.path(), NativePath());
+}
+
+void Holding::Grow() {
+  const absl::Status grown = GrowMountedStack();
+  if (!grown.ok()) spdlog::warn("{}: {}", id_.str(), std::string(grown.message()));
+  const MutexLock lock(mutex_);
+  remark_ = grown.ok() ? ""
+                       : absl::StrCat("its LUN is larger than its filesystem, which follows when it is attached next: ",
+                                      grown.message());
 }
 
 absl::Status Holding::MountHere() {

@@ -81,6 +81,10 @@ class Holding {
   absl::Status AttachLoopDevice();
   absl::Status Format();
   absl::Status MountHere();
+  absl::Status GrowBeforeMount(const LoopDevice& loop);
+  // What the LUN has grown by, as far as that can be; the rest is a remark.
+  void Grow();
+  absl::Status GrowMountedStack();
   absl::Status GateTree();
   absl::Status Scan();
   absl::Status Unmount();
@@ -127,7 +131,8 @@ class Holding {
   bool not_held_ GUARDED_BY(mutex_) = false;  // control waits for the word that nothing of it is here any more
   bool writes_paused_ GUARDED_BY(mutex_) = false;
   bool write_failed_again_ GUARDED_BY(mutex_) = false;
-  std::string busy_ GUARDED_BY(mutex_);  // who holds it
+  std::string busy_ GUARDED_BY(mutex_);    // who holds it
+  std::string remark_ GUARDED_BY(mutex_);  // what is not as it should be although it is attached
   std::vector<rpc::TimelineStep> timeline_ GUARDED_BY(mutex_);
   std::shared_ptr<LunServer> lun_ GUARDED_BY(mutex_);
   std::thread thread_;  // last: it uses all of the above

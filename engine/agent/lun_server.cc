@@ -312,6 +312,7 @@ void LunServer::HandleHello(const lun::Hello& hello) {
   hello_ = greeted_ = true;
   down_since_.reset();
   block_size_ = hello.block_size;
+  size_ = hello.size;
   file_ready_ = false;
   if (hello.mounted != 0) FileIsReady();
   accepts_login_ = hello.state == lun::State::kAwaitingLogin || hello.state == lun::State::kBroken;
@@ -338,6 +339,7 @@ void LunServer::Handle(const lun::Report& report) {
             },
             [&](const lun::Ready& ready) REQUIRES(mutex_) {
               block_size_ = ready.block_size;
+              size_ = ready.size;
               session_epoch_ = ready.epoch;
               lost_epoch_.reset();
               FileIsReady();
@@ -354,6 +356,7 @@ void LunServer::Handle(const lun::Report& report) {
             },
             [&](const lun::Resumed& resumed) REQUIRES(mutex_) {
               session_epoch_ = resumed.epoch;
+              size_ = resumed.size;
               lost_epoch_.reset();
               tell = [this, resumed] {
                 events_.notice("io-resumed", absl::StrCat("after ", resumed.paused_ms, " ms, ", resumed.reissued,
@@ -540,6 +543,11 @@ bool LunServer::file_ready() const {
 uint32_t LunServer::block_size() const {
   const MutexLock lock(mutex_);
   return block_size_;
+}
+
+uint64_t LunServer::size() const {
+  const MutexLock lock(mutex_);
+  return size_;
 }
 
 uint64_t LunServer::session_epoch() const {

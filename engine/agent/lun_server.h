@@ -89,6 +89,7 @@ class LunServer {
 
   bool file_ready() const;  // it was logged in once: the LUN's bytes are at paths.file
   uint32_t block_size() const;
+  uint64_t size() const;                       // bytes, as of the last login; 0: not known
   uint64_t session_epoch() const;              // 0 while it is not logged in
   std::optional<uint64_t> lost_epoch() const;  // of the session that broke and was not renewed
   bool alive() const;
@@ -150,6 +151,7 @@ class LunServer {
   uint64_t session_epoch_ GUARDED_BY(mutex_) = 0;
   std::optional<uint64_t> lost_epoch_ GUARDED_BY(mutex_);
   uint32_t block_size_ GUARDED_BY(mutex_) = 0;
+  uint64_t size_ GUARDED_BY(mutex_) = 0;
   absl::Status refusal_ GUARDED_BY(mutex_);  // the last command's
 };
 

@@ -30,6 +30,14 @@ CatalogDataset FromView(const rpc::DatasetView& view) {
   return dataset;
 }
 
+rpc::Description DescriptionOf(const rpc::DatasetView& view) {
+  rpc::Description description;
+  description.set_known(true);
+  description.set_protect(view.protect());
+  *description.mutable_metadata() = view.metadata();
+  return description;
+}
+
 }  // namespace
 
 void NodeView::Merge(CatalogDataset& dataset) const {
@@ -72,7 +80,10 @@ void NodeView::Apply(const rpc::ViewDelta& delta) {
   const MutexLock lock(mutex_);
   CatalogChange change;
   change.complete = delta.from() == 0;
-  if (change.complete) datasets_.clear();
+  if (change.complete) {
+    datasets_.clear();
+    descriptions_.clear();
+  }
   for (const rpc::NodeView& node : delta.nodes()) change.nodes.push_back(FromView(node));
   for (const std::string& id : delta.gone_nodes()) {
     if (const auto node = NodeId::Parse(id)) change.gone_nodes.push_back(*node);
@@ -80,6 +91,7 @@ void NodeView::Apply(const rpc::ViewDelta& delta) {
   for (const rpc::DatasetView& view : delta.datasets()) {
     CatalogDataset dataset = FromView(view);
     datasets_[dataset.id] = dataset;
+    descriptions_[dataset.id] = DescriptionOf(view);
     Merge(dataset);
     change.datasets.push_back(std::move(dataset));
   }
@@ -87,6 +99,7 @@ void NodeView::Apply(const rpc::ViewDelta& delta) {
     const auto id = DatasetId::Parse(text);
     if (!id) continue;
     datasets_.erase(*id);
+    descriptions_.erase(*id);
     change.gone_datasets.push_back(*id);
   }
   version_ = delta.to();
@@ -120,6 +133,12 @@ std::string NodeView::NameOf(const DatasetId& id) const {
   const MutexLock lock(mutex_);
   const auto it = datasets_.find(id);
   return it == datasets_.end() ? std::string() : it->second.name;
+}
+
+rpc::Description NodeView::Describe(const DatasetId& id) const {
+  const MutexLock lock(mutex_);
+  const auto it = descriptions_.find(id);
+  return it == descriptions_.end() ? rpc::Description() : it->second;
 }
 
 }  // namespace flocker

@@ -34,6 +34,8 @@ class NodeView {
   uint64_t version() const;
   // The dataset's present name; empty when control did not tell.
   std::string NameOf(const DatasetId& id) const;
+  // What control says of it and the catalogue does not have; its holders are not looked for.
+  rpc::Description Describe(const DatasetId& id) const;
 
  private:
   struct Mounted {
@@ -48,6 +50,7 @@ class NodeView {
   const std::function<void(uint64_t)> changed_;
   uint64_t version_ GUARDED_BY(mutex_) = 0;
   std::map<DatasetId, CatalogDataset> datasets_ GUARDED_BY(mutex_);
+  std::map<DatasetId, rpc::Description> descriptions_ GUARDED_BY(mutex_);
   std::map<DatasetId, Mounted> mounted_ GUARDED_BY(mutex_);
 };
 

@@ -78,11 +78,13 @@ void TreeService::Handle(const rpc::TreeUp& message) {
     }
     case rpc::TreeUp::kRefusal:
       return events_.refusal(message.refusal());
-    case rpc::TreeUp::kHolders: {
+    case rpc::TreeUp::kDescribe: {
+      const rpc::DescribeRequest& asked = message.describe();
       rpc::TreeDown down;
-      down.mutable_holders()->set_request_id(message.holders().request_id());
-      const auto id = DatasetId::Parse(message.holders().dataset_id());
-      down.mutable_holders()->set_text(id ? events_.holders(*id) : "");
+      if (const auto id = DatasetId::Parse(asked.dataset_id())) {
+        *down.mutable_description() = events_.describe(*id, asked.holders());
+      }
+      down.mutable_description()->set_request_id(asked.request_id());
       return Send(down);
     }
     default:

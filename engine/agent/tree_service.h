@@ -21,7 +21,7 @@ class TreeService : public rpc::Tree::Service, public Tree {
   struct Events {
     std::function<bool(const rpc::OperationRequest&)> execute;  // false: control cannot be reached
     std::function<void(const rpc::Refusal&)> refusal;
-    std::function<std::string(const DatasetId&)> holders;
+    std::function<rpc::Description(const DatasetId&, bool holders)> describe;
     std::function<bool()> control_reachable;
   };
 

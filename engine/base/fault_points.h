@@ -21,7 +21,8 @@ struct FaultPoint {
 };
 
 // "renew": the session of an attached dataset is cut. "fence": a move off a node that is down; it comes back later.
-// "refuse": a move of a dataset that somebody holds where no scan sees it.
+// "grow": an attached dataset gets a larger size. "refuse": a move of a dataset that somebody holds where no scan sees
+// it.
 inline constexpr auto kFaultPoints = std::to_array<FaultPoint>({
     {"create", "control.committed.provisioning"},
     {"create", "control.before.create"},
@@ -118,6 +119,17 @@ inline constexpr auto kFaultPoints = std::to_array<FaultPoint>({
     {"renew", "agent.renewal-journaled"},
     {"renew", "agent.report-attached"},
     {"renew", "control.committed.attached"},
+
+    {"grow", "control.committed.renewing"},
+    {"grow", "control.answering"},
+    {"grow", "control.before.renew"},
+    {"grow", "control.after.renew"},  // the LUN has grown, nobody heard of it yet
+    {"grow", "control.ordered.attach"},
+    {"grow", "agent.renewal-journaled"},
+    {"grow", "agent.loop-grown"},  // the filesystem has not
+    {"grow", "agent.grow"},
+    {"grow", "agent.report-attached"},
+    {"grow", "control.committed.attached"},
 
     {"fence", "control.committed.fencing"},
     {"fence", "control.before.fence"},

@@ -21,11 +21,12 @@ struct CauseRow {
 };
 
 // The first row of a code is what CauseOf answers for a status of that code without a cause.
-constexpr std::array<CauseRow, 15> kCauses = {{
+constexpr std::array<CauseRow, 16> kCauses = {{
     {Cause::kBusy, "busy", absl::StatusCode::kFailedPrecondition},
     {Cause::kExists, "exists", absl::StatusCode::kAlreadyExists},
     {Cause::kNotFound, "not-found", absl::StatusCode::kNotFound},
     {Cause::kInvalid, "invalid", absl::StatusCode::kInvalidArgument},
+    {Cause::kRange, "range", absl::StatusCode::kInvalidArgument},
     {Cause::kNoSpace, "no-space", absl::StatusCode::kResourceExhausted},
     {Cause::kNodeDown, "node-down", absl::StatusCode::kUnavailable},
     {Cause::kElsewhere, "elsewhere", absl::StatusCode::kOutOfRange},

@@ -16,6 +16,7 @@ enum class Cause {
   kExists,       // the name is taken somewhere in the cluster
   kNotFound,     // no such dataset or node
   kInvalid,      // bad name, size or flag
+  kRange,        // a number or text beyond what is allowed
   kNoSpace,      // not admitted, or the pool is full
   kNodeDown,     // the node concerned is not connected
   kElsewhere,    // the dataset is on another node

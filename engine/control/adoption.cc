@@ -103,6 +103,7 @@ absl::StatusOr<Adoption> PlanAdoption(const Snapshot& state, const std::vector<A
     }
     dataset->formatted = dataset->formatted || entry.used != 0;
     dataset->size = *entry.size;
+    dataset->grows_from = 0;
     Settle(*dataset, epoch, now_ms, trash_clock_ms);
     adoption.datasets.push_back(*std::move(dataset));
   }

@@ -32,6 +32,25 @@ StepOutcome FromGrant(absl::StatusOr<LunAddress> address) {
   return outcome;
 }
 
+// The grant, and before it the growth of a LUN that is to grow: nobody is logged in then. One that the array will not
+// make larger is granted as it is, for users wait for it.
+StepOutcome LetIn(Array& array, const Dataset& dataset) {
+  const Placement& placement = dataset.placement;
+  absl::Status grown;
+  if (dataset.grows_from != 0) {
+    if (placement.previous) grown = array.Fence(dataset.id, *placement.previous);
+    if (!grown.ok()) return FromGrant(grown);
+    grown = array.Resize(dataset.id, dataset.size);
+    if (absl::IsUnavailable(grown)) return FromGrant(grown);
+  }
+  StepOutcome outcome = FromGrant(placement.previous ? array.Renew(dataset.id, *placement.previous, placement.grant)
+                                                     : array.Grant(dataset.id, placement.grant));
+  if (outcome.kind != OutcomeKind::kGranted) return outcome;
+  outcome.lun_size = grown.ok() ? dataset.size : dataset.grows_from;
+  if (!grown.ok()) outcome.message = absl::StrCat("it did not grow: ", grown.message());
+  return outcome;
+}
+
 StepOutcome Run(Array& array, const Action& action, const Dataset& dataset) {
   const Placement& placement = dataset.placement;
   switch (action.kind) {
@@ -39,9 +58,8 @@ StepOutcome Run(Array& array, const Action& action, const Dataset& dataset) {
       return FromStatus(array.Create(dataset.id, dataset.size, ToJson(dataset, Secrets::kOmit)), OutcomeKind::kCreated,
                         OutcomeKind::kCreateFailed);
     case ActionKind::kArrayGrant:
-      return FromGrant(array.Grant(dataset.id, placement.grant));
     case ActionKind::kArrayRenew:
-      return FromGrant(array.Renew(dataset.id, placement.previous.value_or(Grant{}), placement.grant));
+      return LetIn(array, dataset);
     case ActionKind::kArrayRevoke:
       return FromStatus(array.Revoke(dataset.id, placement.grant), OutcomeKind::kRevoked, OutcomeKind::kFailed);
     case ActionKind::kArrayFence:

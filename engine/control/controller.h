@@ -134,7 +134,7 @@ class Controller {
     uint64_t version = 0;
     absl::Duration deadline;  // a reader that hangs must not keep others waiting
   };
-  struct ParkedCreate {
+  struct Parked {  // until the array has told its capacity
     rpc::OperationRequest request;
     ReplyTo to;
   };
@@ -151,6 +151,7 @@ class Controller {
 
   // What a refusal for want of space says of the trash; empty when it holds nothing.
   std::string TrashHint() const;
+  absl::Status AdmitMore(uint64_t bytes) const;
   absl::StatusOr<Dataset> PlanOperation(const rpc::OperationRequest& request, absl::Duration now);
   void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
   void Wait(const std::string& operation_id, const DatasetId& dataset, ReplyTo to, absl::Duration now);
@@ -185,7 +186,7 @@ class Controller {
   std::set<DatasetId> purged_;  // the tombstones: ids that are gone for good
   std::map<DatasetId, Work> work_;
   std::map<std::string, Waiter> waiters_;  // by operation id
-  std::vector<ParkedCreate> parked_creates_;
+  std::vector<Parked> parked_;
   std::vector<LateReply> late_;
   std::map<std::string, Event, std::less<>> refusals_;  // the last one by dataset id and by name
   std::map<NodeId, absl::Duration> last_heard_;

@@ -44,9 +44,16 @@ DatasetId SubjectOf(const rpc::OperationRequest& request) {
       return parse(request.restore().dataset_id());
     case rpc::OperationRequest::kPurge:
       return parse(request.purge().dataset_id());
+    case rpc::OperationRequest::kChange:
+      return parse(request.change().dataset_id());
     default:
       return DatasetId();
   }
+}
+
+// It is admitted by how full the pool is.
+bool NeedsSpace(const rpc::OperationRequest& request) {
+  return request.has_create() || (request.has_change() && request.change().size() != 0);
 }
 
 std::string Audit(const rpc::Caller& caller) {
@@ -78,24 +85,24 @@ void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, a
                     Refuse(Cause::kNotFound, "this was asked before, and what it made is gone again"));
     }
   }
-  if (!request.has_create() || (capacity_ && now - capacity_at_ <= kCapacityAge)) return Execute(request, to, now);
-  if (parked_creates_.empty()) world_.RequestCapacity();
-  parked_creates_.push_back({request, to});
+  if (!NeedsSpace(request) || (capacity_ && now - capacity_at_ <= kCapacityAge)) return Execute(request, to, now);
+  if (parked_.empty()) world_.RequestCapacity();
+  parked_.push_back({request, to});
 }
 
 void Controller::OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::Duration now) {
-  const std::vector<ParkedCreate> parked = std::exchange(parked_creates_, {});
+  const std::vector<Parked> parked = std::exchange(parked_, {});
   if (capacity.ok()) {
     capacity_ = *capacity;
     capacity_at_ = now;
   }
-  for (const ParkedCreate& create : parked) {
+  for (const auto& [request, to] : parked) {
     if (capacity.ok()) {
-      OnOperation(create.request, create.to, now);  // it may have been asked twice meanwhile
+      OnOperation(request, to, now);  // it may have been asked twice meanwhile
     } else {
       const absl::Status status =
           Refuse(Cause::kIo, absl::StrCat("the array cannot be asked for its space: ", capacity.status().message()));
-      Answer(create.to, create.request.id(), DatasetId(), status);
+      Answer(to, request.id(), SubjectOf(request), status);
     }
   }
 }
@@ -116,6 +123,12 @@ std::string Controller::TrashHint() const {
                       " of what is promised");
 }
 
+absl::Status Controller::AdmitMore(uint64_t bytes) const {
+  const absl::Status admitted =
+      Admit(cluster_.promised(), bytes, *capacity_, options_.overcommit, options_.pool_reserve);
+  return admitted.ok() ? admitted : Refuse(CauseOf(admitted), absl::StrCat(admitted.message(), TrashHint()));
+}
+
 absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& request, absl::Duration now) {
   if (request.id().empty()) return Refuse(Cause::kInvalid, "an operation without an id");
   RETURN_IF_ERROR(world_.CheckRoom());
@@ -134,9 +147,7 @@ absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& r
       wish.root_mode = create.root_mode();
       wish.now_ms = world_.WallClockMs();
       ASSIGN_OR_RETURN(Dataset dataset, PlanCreate(cluster_, wish));
-      const absl::Status admitted =
-          Admit(cluster_.promised(), dataset.size, *capacity_, options_.overcommit, options_.pool_reserve);
-      if (!admitted.ok()) return Refuse(CauseOf(admitted), absl::StrCat(admitted.message(), TrashHint()));
+      RETURN_IF_ERROR(AdmitMore(dataset.size));
       return dataset;
     }
     case rpc::OperationRequest::kRename: {
@@ -161,6 +172,19 @@ absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& r
     }
     case rpc::OperationRequest::kPurge:
       return PlanPurge(cluster_, {.operation_id = request.id(), .id = SubjectOf(request)});
+    case rpc::OperationRequest::kChange: {
+      const rpc::Change& change = request.change();
+      ChangeWish wish{.operation_id = request.id(), .id = SubjectOf(request), .size = change.size()};
+      if (change.has_protect()) wish.protect = change.protect();
+      wish.metadata = {change.metadata().begin(), change.metadata().end()};
+      wish.removed = {change.removed_metadata().begin(), change.removed_metadata().end()};
+      if (change.keys() == rpc::Change::NEW) wish.keys = ChangeWish::Keys::kNew;
+      if (change.keys() == rpc::Change::PRESENT) wish.keys = ChangeWish::Keys::kPresent;
+      ASSIGN_OR_RETURN(Dataset dataset, PlanChange(cluster_, wish));
+      const uint64_t before = cluster_.Find(dataset.id)->size;
+      if (dataset.size > before) RETURN_IF_ERROR(AdmitMore(dataset.size - before));
+      return dataset;
+    }
     default:
       return Refuse(Cause::kInvalid, "an operation of a kind this control service does not know");
   }

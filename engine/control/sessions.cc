@@ -40,6 +40,7 @@ rpc::DatasetView ToView(const Dataset& dataset) {
   view.set_root_uid(dataset.root_uid);
   view.set_root_gid(dataset.root_gid);
   view.set_root_mode(dataset.root_mode);
+  view.set_protect(dataset.protect);
   return view;
 }
 

@@ -14,9 +14,10 @@ struct ExitCodeRow {
 };
 
 // Scripts depend on these numbers: add, never change. 2 is also a wrong command line, as everywhere.
-constexpr std::array<ExitCodeRow, 15> kExitCodes = {{
+constexpr std::array<ExitCodeRow, 16> kExitCodes = {{
     {Cause::kIo, 1},
     {Cause::kInvalid, 2},
+    {Cause::kRange, 2},
     {Cause::kNotFound, 3},
     {Cause::kExists, 4},
     {Cause::kBusy, 5},

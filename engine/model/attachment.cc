@@ -5,11 +5,9 @@
 namespace flocker {
 namespace {
 
-constexpr std::array<std::string_view, 18> kStepNames = {
-    "none",   "login",           "loop",    "format",      "report-formatted",
-    "mount",  "report-attached", "sync",    "gate",        "scan",
-    "umount", "prove",           "remount", "report-busy", "unloop",
-    "logout", "report-released", "drop"};
+constexpr std::array<std::string_view, 19> kStepNames = {
+    "none", "login",  "loop",  "format",  "report-formatted", "mount",  "grow",   "report-attached", "sync", "gate",
+    "scan", "umount", "prove", "remount", "report-busy",      "unloop", "logout", "report-released", "drop"};
 static_assert(kStepNames.size() == static_cast<size_t>(LocalStep::kDrop) + 1);
 
 LocalStep NextToAttach(const Attachment& a) {
@@ -25,7 +23,8 @@ LocalStep NextToAttach(const Attachment& a) {
       return a.reported ? LocalStep::kNone : LocalStep::kReportFormatted;
     case Stage::kMounted:
       // In a renewal there is nothing to report before the LUN server is logged in again.
-      return a.reported || a.session_epoch != a.epoch ? LocalStep::kNone : LocalStep::kReportAttached;
+      if (a.reported || a.session_epoch != a.epoch) return LocalStep::kNone;
+      return a.grown ? LocalStep::kReportAttached : LocalStep::kGrow;
   }
   return LocalStep::kNone;
 }
@@ -79,6 +78,9 @@ void Advance(Attachment& a, LocalStep step) {
     case LocalStep::kMount:
     case LocalStep::kRemount:
       a.stage = Stage::kMounted;
+      break;
+    case LocalStep::kGrow:
+      a.grown = true;
       break;
     case LocalStep::kSync:
       a.leave = Leave::kSynced;
@@ -146,6 +148,7 @@ Attachment OnAttachOrder(Attachment a, uint64_t epoch, bool formatted) {
   a.epoch = epoch;
   a.formatted = a.formatted || formatted;
   a.reported = false;
+  a.grown = false;
   // A release under way goes on: the order is a renewal of the session it needs to flush.
   return a;
 }

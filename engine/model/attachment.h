@@ -1,7 +1,8 @@
 // The agent's half: what a node holds of one dataset, and the next local step, as pure functions. The agent runs a step
 // (each may block), applies its result, asks for the next one. Steps of one dataset never overlap.
 //
-//   attach:   start-lun -> attach-loop -> format -> report-formatted (wait for the order to say so) -> mount -> report
+//   attach:   start-lun -> attach-loop -> format -> report-formatted (wait for the order to say so) -> mount -> grow ->
+//             report; in a renewal: (login) -> grow -> report
 //   release:  sync -> gate -> scan -> unmount -> prove -> detach-loop -> stop-lun -> report
 //             somebody holds it: (remount ->) report-busy, attached as before
 //   drop:     one step that waits for nothing and no device, then gone
@@ -38,6 +39,7 @@ struct Attachment {
   Leave leave = Leave::kNotYet;
   uint64_t session_epoch = 0;  // the grant under which its LUN server is logged in; 0: it is not
   bool formatted = false;      // control has committed that an ext4 of ours is on it
+  bool grown = false;          // what is mounted has the size that the LUN had at the last login
   bool reported = false;       // the present aim's end (or the wait for `formatted`) was reported
   bool operator==(const Attachment&) const = default;
 };
@@ -49,6 +51,7 @@ enum class LocalStep {
   kFormat,           // look at it; mkfs where the rule allows
   kReportFormatted,  // then wait for the order that says it is committed
   kMount,            // UUID equal, fsck when asked for, mount, serial into the catalogue
+  kGrow,             // loop and filesystem take over what the LUN has grown by; what cannot be is said in the report
   kReportAttached,
   kSync,        // syncfs, before anybody is made to wait
   kGate,        // flocker-fs lets nobody new in and counts its open handles

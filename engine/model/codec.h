@@ -15,7 +15,7 @@
 namespace flocker {
 
 // Grows whenever a key is added, removed or changes its meaning.
-constexpr int kRecordVersion = 3;
+constexpr int kRecordVersion = 4;
 constexpr int kOldestRecord = 2;  // that is still read: what it lacks has its default then
 
 // The record beside a LUN can be read by the array's administrators: there the CHAP secrets are left empty.

@@ -82,6 +82,7 @@ void Fields(Visitor& visit, Like<Dataset> auto& dataset) {
   visit("error", dataset.error);
   visit("trashed_ms", dataset.trashed_ms);
   visit.Since(3, "trashed_clock_ms", dataset.trashed_clock_ms);
+  visit.Since(4, "grows_from", dataset.grows_from);
 }
 
 template <class Visitor>

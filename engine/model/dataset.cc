@@ -33,7 +33,7 @@ std::optional<Phase> PhaseFromName(std::string_view name) {
 
 void Dataset::SetName(const std::string& new_name) {
   name = new_name;
-  metadata["name"] = new_name;
+  metadata[kNameKey] = new_name;
 }
 
 void Dataset::Begin(Operation next) {

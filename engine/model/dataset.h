@@ -78,7 +78,7 @@ struct Placement {
 // id after a restart is answered and not executed twice.
 struct Operation {
   std::string id;    // made by the client
-  std::string kind;  // "create", "move", "destroy", "restore", "purge"
+  std::string kind;  // "create", "move", "destroy", "restore", "purge", "change"
   bool done = false;
   std::string cause;  // base Cause name when it was refused; empty when it succeeded
   std::string message;
@@ -89,12 +89,16 @@ struct Operation {
 // others do not come between.
 constexpr size_t kEarlierOperations = 8;
 
+// The metadata key that carries a dataset's name for other clients (Flocker's convention).
+constexpr char kNameKey[] = "name";
+
 struct Dataset {
   DatasetId id;
   std::string name;  // as the tree shows it
   std::map<std::string, std::string> metadata;
-  uint64_t size = 0;       // bytes
-  int64_t created_ms = 0;  // wall clock, Unix milliseconds; for people only
+  uint64_t size = 0;        // bytes: what was promised
+  uint64_t grows_from = 0;  // bytes its LUN is known to have while that is less than `size`; 0: it has its size
+  int64_t created_ms = 0;   // wall clock, Unix milliseconds; for people only
   std::string array = "tgt";
   std::string pool;
   bool formatted = false;   // an ext4 of ours was made on it and may hold data: never mkfs again
@@ -111,7 +115,7 @@ struct Dataset {
   int64_t trashed_ms = 0;          // wall clock, Unix milliseconds, when it went to the trash; for people only
   int64_t trashed_clock_ms = 0;    // the same by the clock that decides (control's Retention)
 
-  // Its name, and the metadata key that carries it for other clients (Flocker's convention).
+  // Its name, and kNameKey's value with it.
   void SetName(const std::string& new_name);
 
   // Makes `next` the last operation and keeps the one before in `earlier`.

@@ -1,6 +1,7 @@
 #include "engine/model/names.h"
 
 #include <algorithm>
+#include <boost/locale/utf.hpp>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -29,6 +30,15 @@ absl::Status CheckName(std::string_view name) {
   if (name == "self") return refuse("the word is reserved");
   if (DatasetId::Parse(name)) return refuse("a UUID names the dataset that has it");
   return absl::OkStatus();
+}
+
+std::optional<size_t> CountCharacters(std::string_view text) {
+  using Utf8 = boost::locale::utf::utf_traits<char>;
+  size_t count = 0;
+  for (const char* at = text.data(); at != text.data() + text.size(); ++count) {
+    if (!boost::locale::utf::is_valid_codepoint(Utf8::decode(at, text.data() + text.size()))) return std::nullopt;
+  }
+  return count;
 }
 
 }  // namespace flocker

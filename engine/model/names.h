@@ -1,6 +1,9 @@
-// Names of datasets and nodes (DESIGN §2): 1-128 of [A-Za-z0-9_.-], the first alphanumeric, not `self`, not a UUID.
+// Names of datasets and nodes, and the text of labels.
+// Names (DESIGN §2): 1-128 of [A-Za-z0-9_.-], the first alphanumeric, not `self`, not a UUID.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,5 +13,8 @@ namespace flocker {
 
 // OK, or kInvalid with what is wrong with it.
 absl::Status CheckName(std::string_view name);
+
+// How many Unicode characters a text has; nothing when it is not UTF-8.
+std::optional<size_t> CountCharacters(std::string_view text);
 
 }  // namespace flocker

@@ -1,5 +1,6 @@
 #include "engine/model/operations.h"
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
 #include "engine/model/names.h"
@@ -28,10 +29,15 @@ absl::Status CheckConnected(const Cluster& cluster, const NodeId& node) {
 }
 
 absl::Status CheckMetadata(const std::map<std::string, std::string>& metadata) {
-  if (metadata.size() > kMaxMetadata) return Refuse(Cause::kInvalid, "more than 16 metadata keys");
+  if (metadata.size() > kMaxMetadata) return Refuse(Cause::kRange, "more than 16 metadata keys");
   for (const auto& [key, value] : metadata) {
-    if (key.empty() || key.size() > kMaxMetadataText || value.size() > kMaxMetadataText) {
-      return Refuse(Cause::kInvalid,
+    const auto key_size = CountCharacters(key);
+    const auto value_size = CountCharacters(value);
+    if (!key_size || !value_size) {
+      return Refuse(Cause::kInvalid, absl::StrCat("metadata '", absl::CHexEscape(key), "' is not UTF-8"));
+    }
+    if (*key_size == 0 || *key_size > kMaxMetadataText || *value_size > kMaxMetadataText) {
+      return Refuse(Cause::kRange,
                     absl::StrCat("metadata '", key, "': keys have 1 to 256 characters, values up to 256"));
     }
   }
@@ -183,6 +189,50 @@ absl::StatusOr<Dataset> PlanPurge(const Cluster& cluster, const PurgeWish& wish)
   }
   dataset.Begin({.id = wish.operation_id, .kind = "purge"});
   dataset.desired.purge = true;
+  return dataset;
+}
+
+namespace {
+
+absl::Status CheckKey(const Dataset& dataset, const std::string& key, ChangeWish::Keys keys) {
+  if (key == kNameKey) {
+    return Refuse(Cause::kForbidden, absl::StrCat("the name of ", dataset.name, " is changed by mv, not by a label"));
+  }
+  const bool there = dataset.metadata.contains(key);
+  if (keys == ChangeWish::Keys::kNew && there) {
+    return Refuse(Cause::kExists, absl::StrCat("dataset ", dataset.name, " has metadata '", key, "' already"));
+  }
+  if (keys == ChangeWish::Keys::kPresent && !there) {
+    return Refuse(Cause::kNotFound, absl::StrCat("dataset ", dataset.name, " has no metadata '", key, "'"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Dataset> PlanChange(const Cluster& cluster, const ChangeWish& wish) {
+  ASSIGN_OR_RETURN(Dataset dataset, FindLive(cluster, wish.id));
+  for (const std::string& key : wish.removed) {
+    RETURN_IF_ERROR(CheckKey(dataset, key, wish.keys));
+    dataset.metadata.erase(key);
+  }
+  for (const auto& [key, value] : wish.metadata) {
+    RETURN_IF_ERROR(CheckKey(dataset, key, wish.keys));
+    dataset.metadata[key] = value;
+  }
+  RETURN_IF_ERROR(CheckMetadata(dataset.metadata));
+  if (wish.size != 0) {
+    ASSIGN_OR_RETURN(const uint64_t size, CheckSize(wish.size));
+    if (size < dataset.size) {
+      return Refuse(Cause::kInvalid,
+                    absl::StrCat("dataset ", dataset.name, " has ", FormatSize(dataset.size), " and cannot shrink to ",
+                                 FormatSize(size), "; copy its files into a smaller one"));
+    }
+    if (size > dataset.size && dataset.grows_from == 0) dataset.grows_from = dataset.size;
+    dataset.size = size;
+  }
+  if (wish.protect) dataset.protect = *wish.protect;
+  dataset.Begin({.id = wish.operation_id, .kind = "change", .done = true});
   return dataset;
 }
 

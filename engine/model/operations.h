@@ -1,11 +1,12 @@
 // What users ask for, checked against the cluster and turned into a record to commit: create, rename (which is also
-// move), destroy, restore, purge. Pure; a refusal is a status with its Cause and changes nothing.
+// move), destroy, restore, purge, change. Pure; a refusal is a status with its Cause and changes nothing.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/model/cluster.h"
@@ -56,6 +57,18 @@ struct PurgeWish {
   DatasetId id;
 };
 
+// New labels, another size, protection. Done when it is committed: the LUN and its filesystem grow afterwards.
+struct ChangeWish {
+  enum class Keys { kAny, kNew, kPresent };
+  std::string operation_id;
+  DatasetId id;
+  uint64_t size = 0;  // bytes; 0: as it is. Never smaller
+  std::optional<bool> protect;
+  std::map<std::string, std::string> metadata;  // keys to set; not "name", which PlanRename changes
+  std::vector<std::string> removed;             // keys to take away
+  Keys keys = Keys::kAny;                       // whether the keys above must be new (kExists), or there (kNotFound)
+};
+
 // An operation that was accepted before, and the dataset that remembers it.
 struct Known {
   DatasetId dataset;
@@ -71,5 +84,6 @@ absl::StatusOr<Dataset> PlanRename(const Cluster& cluster, const RenameWish& wis
 absl::StatusOr<Dataset> PlanDestroy(const Cluster& cluster, const DestroyWish& wish);
 absl::StatusOr<Dataset> PlanRestore(const Cluster& cluster, const RestoreWish& wish);
 absl::StatusOr<Dataset> PlanPurge(const Cluster& cluster, const PurgeWish& wish);
+absl::StatusOr<Dataset> PlanChange(const Cluster& cluster, const ChangeWish& wish);
 
 }  // namespace flocker

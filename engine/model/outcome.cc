@@ -1,5 +1,6 @@
 #include "engine/model/outcome.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace flocker {
@@ -17,6 +18,14 @@ void Refused(Dataset& dataset, Cause cause, const std::string& message) {
   dataset.operation.done = true;
   dataset.operation.cause = std::string(CauseName(cause));
   dataset.operation.message = message;
+}
+
+// How far the LUN has grown. One that the array will not make larger stays as it is.
+void Grow(Dataset& dataset, uint64_t lun_size, const std::string& refusal) {
+  if (dataset.grows_from == 0 || lun_size == 0) return;
+  if (!refusal.empty()) dataset.size = std::max(dataset.grows_from, lun_size);
+  dataset.grows_from = lun_size < dataset.size ? lun_size : 0;
+  dataset.error = refusal;
 }
 
 // The node provably let go (or was cut off): what was only wished is now so.
@@ -51,7 +60,7 @@ bool ApplyReport(Dataset& dataset, const StepOutcome& outcome, const Fresh& fres
       dataset.formatted = true;  // what is mounted is, also when the word of it was lost with the state
       placement.previous.reset();
       if (outcome.block_size != 0) dataset.block_size = outcome.block_size;
-      dataset.error.clear();
+      dataset.error = outcome.message;
       return true;
     case OutcomeKind::kReleased:
       LeaveNode(dataset);
@@ -66,12 +75,7 @@ bool ApplyReport(Dataset& dataset, const StepOutcome& outcome, const Fresh& fres
       return true;
     case OutcomeKind::kSessionLost:
       if (!placement.granted) return false;  // a renewal is under way already
-      placement.previous = placement.grant;
-      placement.grant = NextGrant(dataset, *placement.node, fresh);
-      placement.epoch = placement.grant.epoch;
-      placement.granted = false;
-      placement.phase = Phase::kRenewing;
-      dataset.error = outcome.message;
+      dataset = BeginRenewal(dataset, fresh, outcome.message);
       return true;
     case OutcomeKind::kNotHeld:
       // Also while attaching: it may have logged in before it lost everything, and what that session still has under
@@ -109,7 +113,9 @@ bool ApplyArray(Dataset& dataset, const StepOutcome& outcome) {
       placement.granted = true;
       placement.previous.reset();
       placement.address = outcome.address;
-      break;
+      dataset.error.clear();
+      Grow(dataset, outcome.lun_size, outcome.message);
+      return true;
     case OutcomeKind::kRevoked:
       if (placement.phase != Phase::kRevoking) return false;
       Clear(placement);

@@ -15,13 +15,13 @@ enum class OutcomeKind {
   // the array's
   kCreated,
   kCreateFailed,  // the LUN could not be made: the dataset is undone
-  kGranted,       // `address` tells where; answers kArrayGrant and kArrayRenew
+  kGranted,       // `address` tells where; answers kArrayGrant and kArrayRenew. `message`: why the LUN did not grow
   kRevoked,
   kFenced,
   kDestroyed,
   // the agent's
   kFormatted,  // an ext4 of ours is on the LUN, never mounted so far
-  kAttached,
+  kAttached,   // `message`: what is not as it should be all the same
   kReleased,
   kBusy,         // held by somebody; `message` names them
   kSessionLost,  // the LUN's session is gone
@@ -37,6 +37,7 @@ struct StepOutcome {
   std::string message;
   Cause cause = Cause::kIo;  // of kCreateFailed
   LunAddress address;        // of kGranted
+  uint64_t lun_size = 0;     // of kGranted: bytes the LUN has now, whatever was wished meanwhile; 0: not known
   uint32_t block_size = 0;   // of kAttached; 0 when unknown
 };
 

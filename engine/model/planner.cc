@@ -64,6 +64,17 @@ bool MustLeave(const Dataset& dataset) {
   return dataset.desired.deleted || dataset.desired.node != dataset.placement.node;
 }
 
+Dataset BeginRenewal(Dataset dataset, const Fresh& fresh, const std::string& why) {
+  Placement& placement = dataset.placement;
+  placement.previous = placement.grant;
+  placement.grant = NextGrant(dataset, *placement.node, fresh);
+  placement.epoch = placement.grant.epoch;
+  placement.granted = false;
+  placement.phase = Phase::kRenewing;
+  dataset.error = why;
+  return dataset;
+}
+
 Grant NextGrant(const Dataset& dataset, const NodeId& node, const Fresh& fresh) {
   Grant grant;
   grant.epoch = dataset.placement.epoch + 1;
@@ -102,7 +113,10 @@ Step NextStep(const Dataset& dataset, const Cluster& cluster, const Fresh& fresh
       if (MustLeave(dataset)) return Commit(dataset, Phase::kDetaching);
       return connected() ? Act(dataset, ActionKind::kAgentAttach) : Step{};
     case Phase::kAttached:
-      return MustLeave(dataset) ? Commit(dataset, Phase::kDetaching) : Step{};
+      if (MustLeave(dataset)) return Commit(dataset, Phase::kDetaching);
+      // A LUN grows between two sessions. Its node must be there to begin the next one, or users would wait for it.
+      if (dataset.grows_from != 0 && connected()) return {.commit = BeginRenewal(dataset, fresh, ""), .action = {}};
+      return {};
     case Phase::kDetaching:
       if (connected()) return Act(dataset, ActionKind::kAgentRelease);
       return Fenceable(dataset, cluster) ? Commit(dataset, Phase::kFencing) : Step{};

@@ -13,8 +13,8 @@ namespace flocker {
 
 enum class ActionKind {
   kArrayCreate,   // make the LUN
-  kArrayGrant,    // let placement.grant in
-  kArrayRenew,    // fence placement.previous, let placement.grant in
+  kArrayGrant,    // grow the LUN if it is to, let placement.grant in
+  kArrayRenew,    // fence placement.previous, then the same
   kArrayRevoke,   // withdraw placement.grant after a proven release
   kArrayFence,    // cut placement.grant's holder off; done only when its session is gone
   kArrayDestroy,  // delete the LUN
@@ -47,6 +47,10 @@ Step NextStep(const Dataset& dataset, const Cluster& cluster, const Fresh& fresh
 
 // True when the record's wish is that its node lets go of it.
 bool MustLeave(const Dataset& dataset);
+
+// The record as it becomes when its node has to log in anew: the grant it has is fenced, the next one follows. `why`:
+// as its error, until that is done; may be empty.
+Dataset BeginRenewal(Dataset dataset, const Fresh& fresh, const std::string& why);
 
 // The next grant of a dataset to a node: epoch, initiator name, CHAP user and secret.
 Grant NextGrant(const Dataset& dataset, const NodeId& node, const Fresh& fresh);

@@ -13,10 +13,10 @@ namespace flocker {
 
 absl::StatusOr<uint64_t> CheckSize(uint64_t bytes) {
   if (bytes < kMinSize) {
-    return Refuse(Cause::kInvalid, absl::StrCat("a size of ", bytes, " bytes is under the minimum of 64M"));
+    return Refuse(Cause::kRange, absl::StrCat("a size of ", bytes, " bytes is under the minimum of 64M"));
   }
   if (bytes > kMaxSize) {
-    return Refuse(Cause::kInvalid, absl::StrCat("a size of ", bytes, " bytes is over the maximum of 16T"));
+    return Refuse(Cause::kRange, absl::StrCat("a size of ", bytes, " bytes is over the maximum of 16T"));
   }
   return (bytes + kMiB - 1) / kMiB * kMiB;
 }

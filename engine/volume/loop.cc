@@ -207,6 +207,11 @@ absl::Status DetachLoop(const LoopDevice& loop, absl::Duration timeout) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<uint64_t> SizeOf(const LoopDevice& loop) {
+  ASSIGN_OR_RETURN(const uint64_t sectors, ReadNumber(loop.number, "size"));
+  return sectors * 512;  // whatever its block size is (Linux Documentation/ABI/stable/sysfs-block)
+}
+
 absl::Status GrowLoop(const LoopDevice& loop) {
   const unique_fd device(open(loop.path().c_str(), O_RDONLY | O_CLOEXEC));
   if (!device) return ErrnoStatus(errno, absl::StrCat("cannot open ", loop.path(), " to grow it"));

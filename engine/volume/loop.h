@@ -50,6 +50,9 @@ bool IsAttached(const LoopDevice& loop);
 // With a zero timeout it only asks.
 absl::Status DetachLoop(const LoopDevice& loop, absl::Duration timeout);
 
+// Its size in bytes, as the kernel has it. Reads sysfs alone.
+absl::StatusOr<uint64_t> SizeOf(const LoopDevice& loop);
+
 // Takes over the backing file's new size; asks the file for it, so it blocks as long as the LUN server does.
 absl::Status GrowLoop(const LoopDevice& loop);
 

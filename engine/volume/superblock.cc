@@ -28,6 +28,7 @@ constexpr uint16_t kStateClean = 0x1;
 constexpr uint16_t kStateErrors = 0x2;
 constexpr uint16_t kStateOrphans = 0x4;
 constexpr uint32_t kIncompatRecover = 0x4;
+constexpr uint32_t kIncompat64Bit = 0x80;
 
 uint32_t LittleEndian(std::span<const uint8_t> bytes, size_t offset, size_t size) {
   uint32_t value = 0;
@@ -43,6 +44,17 @@ uint32_t Le32(std::span<const uint8_t> bytes, size_t offset) { return LittleEndi
 std::string Value(blkid_probe probe, const char* name) {
   const char* data = nullptr;
   return blkid_probe_lookup_value(probe, name, &data, nullptr) == 0 && data != nullptr ? data : "";
+}
+
+absl::Status ReadAll(const unique_fd& fd, const std::string& device, size_t offset, std::span<uint8_t> bytes) {
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t got = pread(fd.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus(errno, absl::StrCat("cannot read the beginning of ", device));
+    if (got == 0) return Refuse(Cause::kInvalid, absl::StrCat(device, " is smaller than 1 MiB"));
+    done += static_cast<size_t>(got);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status FindSignature(const unique_fd& fd, const std::string& device, ProbeResult& result) {
@@ -80,7 +92,12 @@ bool Ext4Superblock::Clean() const {
          (incompat & kIncompatRecover) == 0;
 }
 
+bool Ext4Superblock::ResizeWasInterrupted() const {
+  return (state & kStateErrors) != 0 && error_count == 0 && (incompat & kIncompatRecover) == 0;
+}
+
 std::string Ext4Superblock::CheckReason(int64_t now) const {
+  if (ResizeWasInterrupted()) return "its growth was interrupted";
   if ((state & kStateErrors) != 0) return "the kernel recorded errors in it";
   if ((incompat & kIncompatRecover) != 0) return "its journal needs replay";
   if ((state & kStateClean) == 0) return "it was not unmounted in order";
@@ -103,11 +120,23 @@ std::optional<Ext4Superblock> ParseExt4Superblock(std::span<const uint8_t> bytes
   superblock.last_check = Le32(bytes, 0x40);
   superblock.check_interval = Le32(bytes, 0x44);
   superblock.incompat = Le32(bytes, 0x60);
+  superblock.error_count = Le32(bytes, 0x194);
+  const uint64_t high = (superblock.incompat & kIncompat64Bit) != 0 ? Le32(bytes, 0x150) : 0;
+  const uint32_t block_shift = 10 + std::min(Le32(bytes, 0x18), uint32_t{6});  // 64 KiB is the largest block
+  superblock.size = (high << 32 | Le32(bytes, 0x4)) << block_shift;
   const std::string hex =
       absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(bytes.data()) + 0x68, 16));
   superblock.uuid = absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4), "-",
                                  hex.substr(16, 4), "-", hex.substr(20));
   return superblock;
+}
+
+absl::StatusOr<std::optional<Ext4Superblock>> ReadExt4Superblock(const std::string& device) {
+  const unique_fd fd(open(device.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return ErrnoStatus(errno, absl::StrCat("cannot open ", device, " to look at its superblock"));
+  std::vector<uint8_t> bytes(kExt4SuperblockSize);
+  RETURN_IF_ERROR(ReadAll(fd, device, kExt4SuperblockOffset, bytes));
+  return ParseExt4Superblock(bytes);
 }
 
 absl::StatusOr<ProbeResult> ProbeDevice(const std::string& device) {
@@ -117,13 +146,7 @@ absl::StatusOr<ProbeResult> ProbeDevice(const std::string& device) {
   RETURN_IF_ERROR(FindSignature(fd, device, result));
 
   std::vector<uint8_t> first(kFirstMib);
-  for (size_t done = 0; done < first.size();) {
-    const ssize_t got = pread(fd.get(), first.data() + done, first.size() - done, static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return ErrnoStatus(errno, absl::StrCat("cannot read the first MiB of ", device));
-    if (got == 0) return Refuse(Cause::kInvalid, absl::StrCat(device, " is smaller than 1 MiB"));
-    done += static_cast<size_t>(got);
-  }
+  RETURN_IF_ERROR(ReadAll(fd, device, 0, first));
   result.first_mib_zero = std::all_of(first.begin(), first.end(), [](uint8_t byte) { return byte == 0; });
   if (result.signature == "ext4") {
     result.ext4 = ParseExt4Superblock(std::span(first).subspan(kExt4SuperblockOffset, kExt4SuperblockSize));

@@ -21,9 +21,13 @@ struct Ext4Superblock {
   int16_t max_mount_count = 0;  // a check is due at that many; <= 0 never
   uint32_t last_check = 0;      // Unix seconds
   uint32_t check_interval = 0;  // seconds; 0 never
+  uint32_t error_count = 0;     // s_error_count: errors that the kernel found since the last check
+  uint64_t size = 0;            // bytes of the device that the filesystem spans
 
   // Unmounted in order, no error recorded, nothing to replay.
   bool Clean() const;
+  // resize2fs, and nobody else, marks it as faulty for as long as it works, without an error that the kernel counted.
+  bool ResizeWasInterrupted() const;
   // Why a check is due before it is mounted ("the journal needs replay", …); empty when none is. `now`: Unix seconds.
   std::string CheckReason(int64_t now) const;
 };
@@ -43,6 +47,10 @@ struct ProbeResult {
   bool first_mib_zero = false;
   std::optional<Ext4Superblock> ext4;  // when the signature is ext4
 };
+
+// The ext4 superblock of a device, mounted or not; nothing when there is none. Blocks as long as the device does,
+// unless it is mounted: then the kernel has it in memory.
+absl::StatusOr<std::optional<Ext4Superblock>> ReadExt4Superblock(const std::string& device);
 
 // Reads the beginning (and for some signatures the end) of the device; blocks as long as it does.
 absl::StatusOr<ProbeResult> ProbeDevice(const std::string& device);

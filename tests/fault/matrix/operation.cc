@@ -32,13 +32,14 @@ struct Operation::Kind {
 };
 
 const Operation::Kind& Operation::KindOf(std::string_view name) {
-  static constexpr std::array<Kind, 8> kKinds = {{
+  static constexpr std::array<Kind, 9> kKinds = {{
       {"create", Rest::kAbsent, Rest::kOnAlpha},
       {"move", Rest::kOnAlpha, Rest::kOnBeta},
       {"destroy", Rest::kOnAlpha, Rest::kTrashed},
       {"restore", Rest::kTrashed, Rest::kOnAlpha},
       {"purge", Rest::kTrashed, Rest::kAbsent},
       {"renew", Rest::kOnAlpha, Rest::kOnAlpha},
+      {"grow", Rest::kOnAlpha, Rest::kOnAlpha},
       {"fence", Rest::kOnAlpha, Rest::kOnBeta},
       {"refuse", Rest::kOnAlpha, Rest::kOnBeta},
   }};
@@ -140,6 +141,9 @@ absl::Status Operation::Compose() {
     request_.mutable_restore()->set_dataset_id(dataset.id());
   } else if (kind_.name == "purge") {
     request_.mutable_purge()->set_dataset_id(dataset.id());
+  } else if (kind_.name == "grow") {
+    request_.mutable_change()->set_dataset_id(dataset.id());
+    request_.mutable_change()->set_size(2 * kMinSize);
   } else {
     request_.mutable_rename()->set_dataset_id(dataset.id());
     request_.mutable_rename()->set_name("db");

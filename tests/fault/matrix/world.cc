@@ -198,6 +198,11 @@ std::string World::Unrest(const std::set<Rest>& allowed, Rest& found) const {
   found = Rest::kAbsent;
   std::string on;
   for (const rpc::DatasetView& dataset : view->datasets()) {
+    struct stat lun {};
+    if (stat(absl::StrCat(cluster_.dir(), "/pool/", dataset.id(), ".img").c_str(), &lun) != 0 ||
+        static_cast<uint64_t>(lun.st_size) != dataset.size()) {
+      return absl::StrCat("its LUN has ", lun.st_size, " bytes and not ", dataset.size());
+    }
     if (dataset.phase() == "attached" && dataset.node_id() == dataset.desired_node_id() && !dataset.deleted()) {
       on = names[dataset.node_id()];
       found = on == "alpha" ? Rest::kOnAlpha : Rest::kOnBeta;

@@ -69,9 +69,10 @@ void TestAgent::Handle(const rpc::TreeUp& message) {
       case rpc::TreeUp::kRefusal:
         refusals_.push_back(message.refusal());
         break;
-      case rpc::TreeUp::kHolders:
-        down.mutable_holders()->set_request_id(message.holders().request_id());
-        down.mutable_holders()->set_text(holders_);
+      case rpc::TreeUp::kDescribe:
+        *down.mutable_description() = description_;
+        down.mutable_description()->set_request_id(message.describe().request_id());
+        if (!message.describe().holders()) down.mutable_description()->clear_holders();
         break;
       default:
         break;
@@ -168,9 +169,9 @@ void TestAgent::Ungate(const DatasetId& id) {
   Send(down);
 }
 
-void TestAgent::SetHolders(const std::string& text) {
+void TestAgent::Describe(const rpc::Description& description) {
   MutexLock lock(mutex_);
-  holders_ = text;
+  description_ = description;
 }
 
 std::vector<rpc::Refusal> TestAgent::refusals() {

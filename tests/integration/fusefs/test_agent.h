@@ -44,7 +44,8 @@ class TestAgent : private rpc::Tree::Service {
   bool Drop(const DatasetId& id, uint64_t mount_epoch, absl::Duration timeout = absl::Seconds(5));
   void Ungate(const DatasetId& id);
 
-  void SetHolders(const std::string& text);
+  // The answer to whoever asks what the catalogue does not have.
+  void Describe(const rpc::Description& description);
   std::vector<rpc::Refusal> refusals();
   std::optional<rpc::TreeHello> hello();
 
@@ -66,7 +67,7 @@ class TestAgent : private rpc::Tree::Service {
   std::optional<rpc::TreeHello> hello_ GUARDED_BY(mutex_);
   std::deque<rpc::OperationRequest> operations_ GUARDED_BY(mutex_);
   Answer answer_ GUARDED_BY(mutex_);
-  std::string holders_ GUARDED_BY(mutex_);
+  rpc::Description description_ GUARDED_BY(mutex_);
   std::vector<rpc::Refusal> refusals_ GUARDED_BY(mutex_);
   std::deque<rpc::Gated> gated_ GUARDED_BY(mutex_);
   std::deque<rpc::Dropped> dropped_ GUARDED_BY(mutex_);

@@ -36,12 +36,6 @@ std::string Target(const std::string& path) {
   return size < 0 ? absl::StrCat("errno ", errno) : std::string(target.data(), static_cast<size_t>(size));
 }
 
-std::string Attribute(const std::string& path, const char* name) {
-  std::array<char, 256> value{};
-  const ssize_t size = getxattr(path.c_str(), name, value.data(), value.size());
-  return size < 0 ? absl::StrCat("errno ", errno) : std::string(value.data(), static_cast<size_t>(size));
-}
-
 TEST_F(TreeTest, ListsNodesAndTheirDatasets) {
   Add("one", alpha_);
   Add("two", beta_);
@@ -220,8 +214,10 @@ TEST_F(TreeTest, WithoutControlOrAgentNothingChangesAndEverythingIsSeen) {
   ASSERT_EQ(WriteFile(Tree("alpha/data/file"), "content"), 0);
   agent_->SetReachable(false);
   // Answered on the same stream, so behind the news that control is away.
-  char holders[256];
-  EXPECT_GE(getxattr(Tree("alpha/data").c_str(), "flocker.holders", holders, sizeof holders), 0);
+  rpc::Description description;
+  description.set_known(true);
+  agent_->Describe(description);
+  EXPECT_EQ(getxattr(Tree("alpha/data").c_str(), "flocker.protect", nullptr, 0), 1);
   EXPECT_EQ(MakeDir(Tree("alpha/x")), EROFS);
   agent_->Stop();
   const absl::Time start = absl::Now();
@@ -302,19 +298,6 @@ TEST_F(TreeTest, OnlyRootAndTheGroupMayChangeTheTree) {
   EXPECT_EQ(As(user, [&] { return testing::Rename(Tree("alpha/data"), Tree("beta/data")); }), EACCES);
   EXPECT_EQ(As(user, [&] { return access(Tree("alpha").c_str(), R_OK | X_OK) == 0 ? 0 : errno; }), 0);
   EXPECT_EQ(As(user, [&] { return access(Tree("alpha").c_str(), W_OK) == 0 ? 0 : errno; }), EACCES);
-}
-
-TEST_F(TreeTest, AttributesDescribeADataset) {
-  const CatalogDataset dataset = Attached("data");
-  agent_->SetHolders("42 sleep");
-  EXPECT_EQ(Attribute(Tree("alpha/data"), "flocker.id"), dataset.id.str());
-  EXPECT_EQ(Attribute(Tree("alpha/data"), "flocker.node"), "alpha");
-  EXPECT_EQ(Attribute(Tree("alpha/data"), "flocker.state"), "attached");
-  EXPECT_EQ(Attribute(Tree("alpha/data"), "flocker.holders"), "42 sleep");
-  EXPECT_EQ(Attribute(Tree("alpha/data"), "flocker.none"), absl::StrCat("errno ", ENODATA));
-  EXPECT_EQ(listxattr(Tree("alpha/data").c_str(), nullptr, 0), 0);
-  EXPECT_EQ(setxattr(Tree("alpha/data").c_str(), "flocker.id", "x", 1, 0), -1);
-  EXPECT_EQ(errno, EPERM);
 }
 
 TEST_F(TreeTest, EndsOnRequestAlsoWhileSomebodySitsInIt) {

@@ -15,6 +15,7 @@ std::string CheckRecord(const Dataset& dataset) {
   if (placement.phase != Phase::kAttached) return absl::StrCat("it is ", PhaseName(placement.phase).data());
   if (dataset.desired.deleted) return "it is attached and deleted";
   if (placement.node != dataset.desired.node) return "it is attached elsewhere";
+  if (dataset.grows_from != 0) return "its LUN has not grown";
   if (!dataset.formatted) return "it is attached and not recorded as formatted";
   if (dataset.name != dataset.desired.name) return "its name is not what it should be";
   return "";
@@ -24,6 +25,7 @@ std::string CheckArray(const Dataset& dataset, const std::map<DatasetId, ArrayEn
   const auto it = entries.find(dataset.id);
   if (it == entries.end() || !it->second.size) return "its LUN is not there";
   const ArrayEntry& entry = it->second;
+  if (*entry.size != (dataset.grows_from != 0 ? dataset.grows_from : dataset.size)) return "its LUN has another size";
   if (dataset.placement.phase == Phase::kTrashed) {
     if (entry.exported || !entry.allowed.empty() || !entry.sessions.empty()) return "it is trashed and exported";
     return "";

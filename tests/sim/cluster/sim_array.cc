@@ -47,6 +47,8 @@ absl::Status SimArray::Resize(const DatasetId& id, uint64_t size) {
   RETURN_IF_ERROR(MayFail());
   Lun* lun = FindLun(id);
   if (lun == nullptr) return absl::NotFoundError("no LUN to grow");
+  if (size < lun->size) return absl::InvalidArgumentError("it would shrink");
+  if (!lun->sessions.empty()) sim_.truth.Violated(absl::StrCat(id.Short(), " grows under a session"));
   lun->size = size;
   return MayFail();
 }

@@ -303,6 +303,8 @@ void SimHolding::Start(LocalStep step, Done done) {
     case LocalStep::kMount:
     case LocalStep::kRemount:
       return Mount(std::move(done));
+    case LocalStep::kGrow:
+      return done(absl::OkStatus());
     case LocalStep::kSync:
       if (stack().filesystem == nullptr) return done(Broken());
       return stack().filesystem->Sync([done](bool ok) { done(ok ? absl::OkStatus() : Broken()); });

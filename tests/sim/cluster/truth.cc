@@ -180,6 +180,7 @@ void Truth::CheckOk(const rpc::OperationRequest& request, const rpc::OperationRe
   const Dataset& record = *durable_.Find(*id);
   const Phase phase = record.placement.phase;
   if (request.has_create() && record.name != request.create().name()) return told("it has another name");
+  if (request.has_change() && record.size < request.change().size()) return told("it is not to be that large");
   if (request.has_rename()) {
     if (record.name != request.rename().name()) return told("it has another name");
     if (record.desired.deleted) return;

@@ -40,6 +40,11 @@ rpc::OperationRequest Users::Compose() {
     request.mutable_destroy()->set_force(sim_.random.Percent(20));
     return request;
   }
+  if (sim_.random.Percent(15)) {
+    request.mutable_change()->set_dataset_id(dataset.id.str());
+    request.mutable_change()->set_size(kMinSize * (1 + sim_.random.Below(8)));  // some would shrink it
+    return request;
+  }
   request.mutable_rename()->set_dataset_id(dataset.id.str());
   request.mutable_rename()->set_node_id(node);
   request.mutable_rename()->set_name(sim_.random.Percent(70) ? dataset.name : sim_.random.Pick(kNames));

@@ -33,6 +33,7 @@ Dataset Filled() {
   dataset.name = "pgdata";
   dataset.metadata = {{"name", "pgdata"}, {"owner", "Zoë \"q\" \n"}, {"raw\xff", std::string("\x00\xfe", 2)}};
   dataset.size = 15ULL << 30;
+  dataset.grows_from = 1ULL << 30;
   dataset.created_ms = 1'764'000'000'123;
   dataset.array = "local";
   dataset.pool = "/srv/pool";
@@ -159,16 +160,21 @@ TEST(Codec, NamesTheKeyThatIsWrong) {
   EXPECT_EQ(with("/placement/previous", nullptr), "nothing");
 }
 
-TEST(Codec, ARecordOfTheVersionBeforeHasDefaultsForWhatItLacks) {
+TEST(Codec, ARecordOfAnEarlierVersionHasDefaultsForWhatItLacks) {
   nlohmann::json document = nlohmann::json::parse(ToJson(Filled()));
-  document["version"] = 2;
-  EXPECT_THAT(Complaint(document), HasSubstr("a key that this program does not know"));
-  document.erase("trashed_clock_ms");
-  const auto read = DatasetFromJson(document.dump());
-  ASSERT_TRUE(read.ok()) << read.status();
   Dataset expected = Filled();
+  const auto expect_without = [&](int version, const char* lacks) {
+    document["version"] = version;
+    EXPECT_THAT(Complaint(document), HasSubstr("a key that this program does not know"));
+    document.erase(lacks);
+    const auto read = DatasetFromJson(document.dump());
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(*read, expected);
+  };
+  expected.grows_from = 0;
+  expect_without(3, "grows_from");
   expected.trashed_clock_ms = 0;
-  EXPECT_EQ(*read, expected);
+  expect_without(2, "trashed_clock_ms");
 }
 
 TEST(Codec, EveryKeyIsNeeded) {

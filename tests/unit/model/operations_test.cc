@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 
 #include "engine/base/status.h"
@@ -41,7 +42,7 @@ TEST(Create, RefusesWithACause) {
   EXPECT_EQ(Refusal(PlanCreate(cluster, Wish("self"))), Cause::kInvalid);
   CreateWish small = Wish("x");
   small.size = kMiB;
-  EXPECT_EQ(Refusal(PlanCreate(cluster, small)), Cause::kInvalid);
+  EXPECT_EQ(Refusal(PlanCreate(cluster, small)), Cause::kRange);
   CreateWish nowhere = Wish("x");
   nowhere.node = NodeNumber(9);
   EXPECT_EQ(Refusal(PlanCreate(cluster, nowhere)), Cause::kNodeDown);
@@ -50,7 +51,60 @@ TEST(Create, RefusesWithACause) {
   CreateWish chatty = Wish("x");
   chatty.node = NodeNumber(2);
   for (int i = 0; i < 17; ++i) chatty.metadata["k" + std::to_string(i)] = "v";
-  EXPECT_EQ(Refusal(PlanCreate(cluster, chatty)), Cause::kInvalid);
+  EXPECT_EQ(Refusal(PlanCreate(cluster, chatty)), Cause::kRange);
+}
+
+TEST(Change, LabelsProtectsAndGrows) {
+  Cluster cluster = TwoNodes();
+  AttachOnAlpha(cluster);
+  const uint64_t before = cluster.Find(DatasetNumber(1))->size;
+  const auto change = [&](const std::function<void(ChangeWish&)>& fill) {
+    ChangeWish wish{.operation_id = "c", .id = DatasetNumber(1)};
+    fill(wish);
+    const auto planned = PlanChange(cluster, wish);
+    if (planned.ok()) cluster.Put(*planned);
+    return planned;
+  };
+  EXPECT_TRUE(change([](ChangeWish& w) { w.metadata = {{"owner", "Zoë"}}; }).ok());
+  EXPECT_TRUE(change([](ChangeWish& w) { w.protect = true; }).ok());
+  const auto grown = change([&](ChangeWish& w) { w.size = before + kMiB - 1; });
+  ASSERT_TRUE(grown.ok()) << grown.status();
+  EXPECT_TRUE(grown->operation.done);
+  EXPECT_EQ(grown->metadata.at("owner"), "Zoë");
+  EXPECT_TRUE(grown->protect);
+  EXPECT_EQ(grown->size, before + kMiB);
+  EXPECT_EQ(grown->grows_from, before);
+  EXPECT_EQ(change([&](ChangeWish& w) { w.size = before + kGiB; })->grows_from, before) << "what the LUN has";
+
+  EXPECT_EQ(Refusal(change([&](ChangeWish& w) { w.size = before; })), Cause::kInvalid) << "it would shrink";
+  EXPECT_EQ(Refusal(change([](ChangeWish& w) { w.size = kMaxSize + 1; })), Cause::kRange);
+  EXPECT_EQ(Refusal(change([](ChangeWish& w) { w.metadata = {{"name", "x"}}; })), Cause::kForbidden);
+  EXPECT_EQ(Refusal(change([](ChangeWish& w) { w.removed = {"name"}; })), Cause::kForbidden);
+  EXPECT_EQ(Refusal(change([](ChangeWish& w) { w.metadata = {{"k", std::string(257, 'x')}}; })), Cause::kRange);
+  EXPECT_EQ(Refusal(change([](ChangeWish& w) { w.metadata = {{"k", "\xff"}}; })), Cause::kInvalid);
+  EXPECT_TRUE(change([](ChangeWish& w) {
+                w.metadata = {{"k", "xé"}};
+                for (int i = 0; i < 255; ++i) w.metadata["k"] += "é";
+              }).status() != absl::OkStatus())
+      << "257 characters, and not 256";
+
+  using Keys = ChangeWish::Keys;
+  const auto label = [&](Keys keys, bool remove, const std::string& key) {
+    return change([&](ChangeWish& w) {
+      w.keys = keys;
+      if (remove) {
+        w.removed = {key};
+      } else {
+        w.metadata = {{key, "v"}};
+      }
+    });
+  };
+  EXPECT_EQ(Refusal(label(Keys::kNew, false, "owner")), Cause::kExists);
+  EXPECT_EQ(Refusal(label(Keys::kPresent, false, "other")), Cause::kNotFound);
+  EXPECT_EQ(Refusal(label(Keys::kPresent, true, "other")), Cause::kNotFound);
+  EXPECT_TRUE(label(Keys::kPresent, true, "owner").ok());
+  EXPECT_FALSE(cluster.Find(DatasetNumber(1))->metadata.contains("owner"));
+  EXPECT_EQ(Refusal(PlanDestroy(cluster, {.operation_id = "d", .id = DatasetNumber(1)})), Cause::kForbidden);
 }
 
 TEST(FindOperation, KnowsTheLastAndSomeBefore) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/model/operations.h"
+#include "engine/model/size.h"
 #include "tests/unit/model/fixtures.h"
 
 namespace flocker {
@@ -168,6 +169,66 @@ TEST_F(PlannerTest, ALostSessionIsRenewedUnderTheNextEpochAndTheSameMount) {
   ASSERT_TRUE(Tell(cluster_, kId, OutcomeKind::kAttached));
   EXPECT_EQ(phase(), Phase::kAttached);
   EXPECT_FALSE(record().placement.previous.has_value());
+}
+
+TEST_F(PlannerTest, ALunGrowsBetweenTwoSessionsOfItsNode) {
+  AttachOnAlpha(cluster_);
+  const uint64_t before = record().size;
+  const auto grow = [&](uint64_t size) {
+    const auto planned = PlanChange(cluster_, {.operation_id = "g", .id = kId, .size = size});
+    ASSERT_TRUE(planned.ok()) << planned.status();
+    cluster_.Put(*planned);
+  };
+  const auto granted = [&](uint64_t lun_size, const std::string& refusal) {
+    const auto applied = Apply(record(),
+                               {.kind = OutcomeKind::kGranted,
+                                .dataset = kId,
+                                .epoch = record().placement.epoch,
+                                .message = refusal,
+                                .lun_size = lun_size},
+                               SomeFresh());
+    ASSERT_TRUE(applied.has_value());
+    cluster_.Put(applied->dataset);
+  };
+  grow(2 * before);
+  cluster_.SetLiveness(kAlpha, Liveness::kSilent);
+  EXPECT_TRUE(AtRest()) << "nobody would log in again";
+  cluster_.SetLiveness(kAlpha, Liveness::kConnected);
+  EXPECT_EQ(Next(), ActionKind::kArrayRenew);
+  EXPECT_EQ(record().placement.epoch, 2U);
+  EXPECT_EQ(record().placement.mount_epoch, 1U);
+  granted(2 * before, "");
+  EXPECT_EQ(record().grows_from, 0U);
+  EXPECT_EQ(Next(), ActionKind::kAgentAttach);
+  ASSERT_TRUE(Tell(cluster_, kId, OutcomeKind::kAttached, "the filesystem follows"));
+  EXPECT_EQ(record().error, "the filesystem follows");
+  EXPECT_TRUE(AtRest());
+
+  // Granted by who had not heard of the wish.
+  grow(2 * before + 1);
+  EXPECT_EQ(Next(), ActionKind::kArrayRenew);
+  granted(2 * before, "");
+  EXPECT_EQ(record().grows_from, 2 * before);
+  ASSERT_TRUE(Tell(cluster_, kId, OutcomeKind::kAttached));
+  EXPECT_EQ(Next(), ActionKind::kArrayRenew);
+  granted(2 * before + kMiB, "");
+  ASSERT_TRUE(Tell(cluster_, kId, OutcomeKind::kAttached));
+
+  // Asked for more while the array was at it: once more.
+  grow(3 * before);
+  EXPECT_EQ(Next(), ActionKind::kArrayRenew);
+  grow(4 * before);
+  granted(3 * before, "");
+  EXPECT_EQ(record().grows_from, 3 * before);
+  ASSERT_TRUE(Tell(cluster_, kId, OutcomeKind::kAttached));
+  EXPECT_EQ(Next(), ActionKind::kArrayRenew);
+  // The array will not: it stays as it is, and goes on.
+  granted(3 * before, "the pool is no place for it");
+  EXPECT_EQ(record().size, 3 * before);
+  EXPECT_EQ(record().grows_from, 0U);
+  EXPECT_EQ(record().error, "the pool is no place for it");
+  ASSERT_TRUE(Tell(cluster_, kId, OutcomeKind::kAttached));
+  EXPECT_TRUE(AtRest());
 }
 
 TEST_F(PlannerTest, ARenewalIsFinishedBeforeAReleaseIsAsked) {
