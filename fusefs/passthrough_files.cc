@@ -28,17 +28,21 @@ struct FreeMemory {
   void operator()(char* memory) const { std::free(memory); }
 };
 
+struct AlignedMemory {
+  std::unique_ptr<char, FreeMemory> buffer;
+  size_t room = 0;
+};
+thread_local AlignedMemory aligned;
+
 // Memory for direct I/O, which wants it aligned: the calling thread's own, valid until it asks again. Null: no memory.
 char* AlignedBuffer(size_t size) {
   constexpr size_t kAlignment = 4096;
-  thread_local std::unique_ptr<char, FreeMemory> buffer;
-  thread_local size_t room = 0;
-  if (room < size) {
-    room = (size + kAlignment - 1) / kAlignment * kAlignment;
-    buffer.reset(static_cast<char*>(std::aligned_alloc(kAlignment, room)));
-    if (buffer == nullptr) room = 0;
+  if (aligned.room < size) {
+    aligned.room = (size + kAlignment - 1) / kAlignment * kAlignment;
+    aligned.buffer.reset(static_cast<char*>(std::aligned_alloc(kAlignment, aligned.room)));
+    if (aligned.buffer == nullptr) aligned.room = 0;
   }
-  return buffer.get();
+  return aligned.buffer.get();
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -72,6 +73,9 @@ class Tree {
                                              const std::string& name) const;
   absl::StatusOr<CatalogDataset> CheckRename(const Request& request, const Inode& from, const std::string& name,
                                              const Inode& to, const std::string& new_name, unsigned flags) const;
+  void Exchange(Request request, const Place& one, const Place& two);
+  absl::StatusOr<std::pair<CatalogDataset, CatalogDataset>> CheckExchange(const Request& request, const Place& one,
+                                                                          const Place& two) const;
   absl::StatusOr<ChangeWish> CheckAttribute(const Request& request, const std::string& name,
                                             const std::optional<std::string>& value, int flags) const;
   absl::Status CheckCaller(const Request& request) const;

@@ -142,9 +142,7 @@ absl::StatusOr<CatalogDataset> Tree::CheckRename(const Request& request, const I
     return Refuse(Cause::kForbidden, "datasets live in node directories, and those stay");
   }
   RETURN_IF_ERROR(CheckCaller(request));
-  if ((flags & ~static_cast<unsigned>(RENAME_NOREPLACE)) != 0) {
-    return Refuse(Cause::kInvalid, "datasets are moved or renamed, not exchanged");
-  }
+  if (flags != 0 && flags != RENAME_NOREPLACE) return Refuse(Cause::kInvalid, "a rename of this kind is unknown here");
   const auto dataset = restore ? view_.FindTrashed(name) : view_.Find(from.node, name);
   if (!dataset) return Refuse(Cause::kNotFound, "there is no such dataset");
   const std::string& shown = NewName(*dataset, new_name);
@@ -158,8 +156,54 @@ absl::StatusOr<CatalogDataset> Tree::CheckRename(const Request& request, const I
   return *dataset;
 }
 
+absl::StatusOr<std::pair<CatalogDataset, CatalogDataset>> Tree::CheckExchange(const Request& request, const Place& one,
+                                                                              const Place& two) const {
+  if (one.node.empty() || two.node.empty()) {
+    return Refuse(Cause::kForbidden, "datasets change places with datasets alone");
+  }
+  RETURN_IF_ERROR(CheckCaller(request));
+  const auto first = view_.Find(one.node, one.name);
+  const auto second = view_.Find(two.node, two.name);
+  if (!first || !second) return Refuse(Cause::kNotFound, "there is no such dataset");
+  RETURN_IF_ERROR(CheckReach());
+  if (one.node != two.node) {
+    RETURN_IF_ERROR(CheckConnected(one.node));
+    RETURN_IF_ERROR(CheckConnected(two.node));
+  }
+  return std::pair(*first, *second);
+}
+
+void Tree::Exchange(Request request, const Place& one, const Place& two) {
+  const auto both = CheckExchange(request, one, two);
+  if (!both.ok()) {
+    refusals_.Here({{}, one.name}, both.status());
+    return request.Error(StatusErrno(both.status()));
+  }
+  const DatasetId first = both->first.id;
+  const DatasetId second = both->second.id;
+  Operations::Operation operation;
+  *operation.request.mutable_caller() = DescribeCaller(request);
+  operation.request.mutable_exchange()->set_dataset_id(first.str());
+  operation.request.mutable_exchange()->set_other_id(second.str());
+  operation.settled = [this, first, two](const DatasetId&) {
+    const auto dataset = view_.Find(two.node, two.name);
+    return dataset && dataset->id == first;
+  };
+  operation.done = [this, first, second, one, two](Request answered, const absl::StatusOr<DatasetId>& outcome) {
+    if (outcome.ok()) {
+      inodes_.Moved(first, one, two);
+      inodes_.Moved(second, two, one);
+    } else {
+      refusals_.Answered({first, one.name}, outcome.status());
+    }
+    answered.Error(StatusErrno(outcome.status()));
+  };
+  operations_.Submit(std::move(request), std::move(operation));
+}
+
 void Tree::Rename(Request request, const Inode& from, const std::string& name, const Inode& to,
                   const std::string& new_name, unsigned flags) {
+  if (flags == RENAME_EXCHANGE) return Exchange(std::move(request), {from.node, name}, {to.node, new_name});
   const auto check = CheckRename(request, from, name, to, new_name, flags);
   if (!check.ok()) {
     refusals_.Here({{}, name}, check.status());

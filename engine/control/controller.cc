@@ -9,6 +9,7 @@
 #include "engine/base/status.h"
 #include "engine/control/array_audit.h"
 #include "engine/model/codec.h"
+#include "engine/model/exchange.h"
 #include "engine/model/operations.h"
 #include "engine/rpc/channel.h"
 
@@ -224,6 +225,7 @@ void Controller::PutDataset(Dataset dataset) {
   retention_.Note(dataset);
   put_.insert(dataset.id);
   dirty_.insert(dataset.id);
+  if (!dataset.operation.with.empty()) dirty_.insert(dataset.operation.with);
   sessions_.Changed(dataset.id);
   cluster_.Put(std::move(dataset));
 }
@@ -240,6 +242,8 @@ void Controller::PlanDirty(absl::Duration now) {
 void Controller::Plan(const DatasetId& id, absl::Duration now) {
   const Dataset* dataset = cluster_.Find(id);
   if (dataset == nullptr) return;
+  const std::vector<Dataset> exchanged = AdvanceExchange(cluster_, *dataset);
+  if (!exchanged.empty()) return PutExchanged(exchanged);
   const Step step = NextStep(*dataset, cluster_, DrawFresh());
   if (step.commit) return PutDataset(*step.commit);  // dirty again: planned again
   if (!step.action) return;
@@ -253,6 +257,15 @@ void Controller::Plan(const DatasetId& id, absl::Duration now) {
     actions_.emplace_back(*step.action, *dataset);
   } else {
     SendWork(*step.action, *dataset);
+  }
+}
+
+// Both records change in one commit, or the one that is still waiting.
+void Controller::PutExchanged(const std::vector<Dataset>& exchanged) {
+  for (const Dataset& dataset : exchanged) {
+    if (exchanged.size() > 1) AddEvent("exchanged", &dataset, absl::StrCat("now named ", dataset.name));
+    PutDataset(dataset);
+    AnswerIfDone(dataset);
   }
 }
 

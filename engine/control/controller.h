@@ -152,7 +152,8 @@ class Controller {
   // What a refusal for want of space says of the trash; empty when it holds nothing.
   std::string TrashHint() const;
   absl::Status AdmitMore(uint64_t bytes) const;
-  absl::StatusOr<Dataset> PlanOperation(const rpc::OperationRequest& request, absl::Duration now);
+  // The records to commit; the first is the one that is answered for.
+  absl::StatusOr<std::vector<Dataset>> PlanOperation(const rpc::OperationRequest& request, absl::Duration now);
   void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
   void Wait(const std::string& operation_id, const DatasetId& dataset, ReplyTo to, absl::Duration now);
   void AnswerIfDone(const Dataset& dataset);
@@ -170,6 +171,7 @@ class Controller {
   void PutDataset(Dataset dataset);
   void PlanDirty(absl::Duration now);
   void Plan(const DatasetId& id, absl::Duration now);
+  void PutExchanged(const std::vector<Dataset>& exchanged);
   void SendWork(const Action& action, const Dataset& dataset);
   void SendDrop(SessionId session, const std::string& dataset_id, uint64_t epoch);
   void PurgeExpired(absl::Duration now);

@@ -46,9 +46,16 @@ DatasetId SubjectOf(const rpc::OperationRequest& request) {
       return parse(request.purge().dataset_id());
     case rpc::OperationRequest::kChange:
       return parse(request.change().dataset_id());
+    case rpc::OperationRequest::kExchange:
+      return parse(request.exchange().dataset_id());
     default:
       return DatasetId();
   }
+}
+
+absl::StatusOr<std::vector<Dataset>> Alone(absl::StatusOr<Dataset> dataset) {
+  RETURN_IF_ERROR(dataset.status());
+  return std::vector{*std::move(dataset)};
 }
 
 // It is admitted by how full the pool is.
@@ -129,7 +136,8 @@ absl::Status Controller::AdmitMore(uint64_t bytes) const {
   return admitted.ok() ? admitted : Refuse(CauseOf(admitted), absl::StrCat(admitted.message(), TrashHint()));
 }
 
-absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& request, absl::Duration now) {
+absl::StatusOr<std::vector<Dataset>> Controller::PlanOperation(const rpc::OperationRequest& request,
+                                                               absl::Duration now) {
   if (request.id().empty()) return Refuse(Cause::kInvalid, "an operation without an id");
   RETURN_IF_ERROR(world_.CheckRoom());
   switch (request.kind_case()) {
@@ -148,30 +156,30 @@ absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& r
       wish.now_ms = world_.WallClockMs();
       ASSIGN_OR_RETURN(Dataset dataset, PlanCreate(cluster_, wish));
       RETURN_IF_ERROR(AdmitMore(dataset.size));
-      return dataset;
+      return Alone(std::move(dataset));
     }
     case rpc::OperationRequest::kRename: {
       const rpc::Rename& rename = request.rename();
-      return PlanRename(cluster_, {.operation_id = request.id(),
-                                   .id = SubjectOf(request),
-                                   .node = NodeId::Parse(rename.node_id()).value_or(NodeId()),
-                                   .name = rename.name(),
-                                   .force = rename.force()});
+      return Alone(PlanRename(cluster_, {.operation_id = request.id(),
+                                         .id = SubjectOf(request),
+                                         .node = NodeId::Parse(rename.node_id()).value_or(NodeId()),
+                                         .name = rename.name(),
+                                         .force = rename.force()}));
     }
     case rpc::OperationRequest::kDestroy:
-      return PlanDestroy(cluster_, {.operation_id = request.id(),
-                                    .id = SubjectOf(request),
-                                    .force = request.destroy().force(),
-                                    .now_ms = world_.WallClockMs(),
-                                    .trash_clock_ms = retention_.Clock(now)});
+      return Alone(PlanDestroy(cluster_, {.operation_id = request.id(),
+                                          .id = SubjectOf(request),
+                                          .force = request.destroy().force(),
+                                          .now_ms = world_.WallClockMs(),
+                                          .trash_clock_ms = retention_.Clock(now)}));
     case rpc::OperationRequest::kRestore: {
       const rpc::Restore& restore = request.restore();
       RestoreWish wish{.operation_id = request.id(), .id = SubjectOf(request), .name = restore.name()};
       if (!restore.node_id().empty()) wish.node = NodeId::Parse(restore.node_id()).value_or(NodeId());
-      return PlanRestore(cluster_, wish);
+      return Alone(PlanRestore(cluster_, wish));
     }
     case rpc::OperationRequest::kPurge:
-      return PlanPurge(cluster_, {.operation_id = request.id(), .id = SubjectOf(request)});
+      return Alone(PlanPurge(cluster_, {.operation_id = request.id(), .id = SubjectOf(request)}));
     case rpc::OperationRequest::kChange: {
       const rpc::Change& change = request.change();
       ChangeWish wish{.operation_id = request.id(), .id = SubjectOf(request), .size = change.size()};
@@ -183,7 +191,16 @@ absl::StatusOr<Dataset> Controller::PlanOperation(const rpc::OperationRequest& r
       ASSIGN_OR_RETURN(Dataset dataset, PlanChange(cluster_, wish));
       const uint64_t before = cluster_.Find(dataset.id)->size;
       if (dataset.size > before) RETURN_IF_ERROR(AdmitMore(dataset.size - before));
-      return dataset;
+      return Alone(std::move(dataset));
+    }
+    case rpc::OperationRequest::kExchange: {
+      const rpc::Exchange& exchange = request.exchange();
+      ASSIGN_OR_RETURN(auto both,
+                       PlanExchange(cluster_, {.operation_id = request.id(),
+                                               .one = SubjectOf(request),
+                                               .two = DatasetId::Parse(exchange.other_id()).value_or(DatasetId()),
+                                               .force = exchange.force()}));
+      return std::vector{std::move(both.first), std::move(both.second)};
     }
     default:
       return Refuse(Cause::kInvalid, "an operation of a kind this control service does not know");
@@ -208,14 +225,16 @@ void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl:
     RememberRefusal(event);
     return Answer(to, request.id(), id, planned.status());
   }
-  const Dataset* before = cluster_.Find(planned->id);
-  work_[planned->id].timeline.clear();
-  AddEvent(planned->operation.kind, &*planned,
-           absl::StrCat(planned->operation.kind, " of ", before != nullptr ? before->name : planned->name, " asked ",
-                        Audit(request.caller())));
-  PutDataset(*planned);
-  Wait(request.id(), planned->id, to, now);
-  AnswerIfDone(*planned);
+  for (const Dataset& dataset : *planned) {
+    const Dataset* before = cluster_.Find(dataset.id);
+    work_[dataset.id].timeline.clear();
+    AddEvent(dataset.operation.kind, &dataset,
+             absl::StrCat(dataset.operation.kind, " of ", before != nullptr ? before->name : dataset.name, " asked ",
+                          Audit(request.caller())));
+  }
+  for (const Dataset& dataset : *planned) PutDataset(dataset);
+  Wait(request.id(), planned->front().id, to, now);
+  AnswerIfDone(planned->front());
 }
 
 void Controller::AnswerIfDone(const Dataset& dataset) {

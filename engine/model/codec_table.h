@@ -37,6 +37,7 @@ void Fields(Visitor& visit, Like<Desired> auto& desired) {
   visit("deleted", desired.deleted);
   visit("purge", desired.purge);
   visit("force", desired.force);
+  visit.Since(4, "leave", desired.leave);
 }
 
 template <class Visitor>
@@ -58,6 +59,7 @@ void Fields(Visitor& visit, Like<Operation> auto& operation) {
   visit("done", operation.done);
   visit("cause", operation.cause);
   visit("message", operation.message);
+  visit.Since(4, "with", operation.with);
 }
 
 template <class Visitor>

@@ -34,6 +34,12 @@ constexpr bool HeldByNode(Phase phase) {
          phase == Phase::kRenewing;
 }
 
+// Nobody holds it: there is nothing to wait for before it goes elsewhere. (Trashed: just restored, in the same commit.)
+constexpr bool Unheld(Phase phase) {
+  return phase == Phase::kDetached || phase == Phase::kRevoking || phase == Phase::kProvisioning ||
+         phase == Phase::kTrashed;
+}
+
 // Who may log in to the LUN: recorded before the array is told, never looked up later (a fence needs it exactly).
 struct Grant {
   uint64_t epoch = 0;
@@ -59,6 +65,7 @@ struct Desired {
   bool deleted = false;  // to the trash
   bool purge = false;    // out of the trash
   bool force = false;    // the user overrode the mass-failure valve for this fence
+  bool leave = false;    // its node lets go of it and nobody gets it, until its exchange is through
   bool operator==(const Desired&) const = default;
 };
 
@@ -78,10 +85,11 @@ struct Placement {
 // id after a restart is answered and not executed twice.
 struct Operation {
   std::string id;    // made by the client
-  std::string kind;  // "create", "move", "destroy", "restore", "purge", "change"
+  std::string kind;  // "create", "move", "destroy", "restore", "purge", "change", "exchange"
   bool done = false;
   std::string cause;  // base Cause name when it was refused; empty when it succeeded
   std::string message;
+  DatasetId with;  // of an exchange: the other dataset, which has the same operation
   bool operator==(const Operation&) const = default;
 };
 

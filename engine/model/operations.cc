@@ -3,6 +3,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "engine/model/exchange.h"
 #include "engine/model/names.h"
 #include "engine/model/planner.h"
 #include "engine/model/size.h"
@@ -91,13 +92,6 @@ absl::Status CheckValve(const Cluster& cluster, const Dataset& dataset, bool for
                              ": check the network; if the nodes are truly dead, use flockerctl move --force"));
 }
 
-// Nobody holds it, so there is nothing to wait for.
-bool Unheld(const Dataset& dataset) {
-  const Phase phase = dataset.placement.phase;
-  return phase == Phase::kDetached || phase == Phase::kRevoking || phase == Phase::kProvisioning ||
-         phase == Phase::kTrashed;  // just restored, in this very commit
-}
-
 }  // namespace
 
 std::optional<Known> FindOperation(const Cluster& cluster, const std::string& operation_id) {
@@ -146,7 +140,7 @@ absl::StatusOr<Dataset> PlanRename(const Cluster& cluster, const RenameWish& wis
   RETURN_IF_ERROR(CheckValve(cluster, dataset, wish.force));
   dataset.desired.node = wish.node;
   dataset.desired.force = wish.force;
-  if (Unheld(dataset)) {
+  if (Unheld(dataset.placement.phase)) {
     dataset.SetName(wish.name);
     dataset.operation.done = true;
   }
@@ -159,7 +153,7 @@ absl::StatusOr<Dataset> PlanDestroy(const Cluster& cluster, const DestroyWish& w
     return Refuse(Cause::kForbidden, absl::StrCat("dataset ", dataset.name, " is protected"));
   }
   RETURN_IF_ERROR(CheckValve(cluster, dataset, wish.force));
-  dataset.Begin({.id = wish.operation_id, .kind = "destroy", .done = Unheld(dataset)});
+  dataset.Begin({.id = wish.operation_id, .kind = "destroy", .done = Unheld(dataset.placement.phase)});
   dataset.desired.deleted = true;
   dataset.desired.force = wish.force;
   dataset.trashed_ms = wish.now_ms;
@@ -234,6 +228,29 @@ absl::StatusOr<Dataset> PlanChange(const Cluster& cluster, const ChangeWish& wis
   if (wish.protect) dataset.protect = *wish.protect;
   dataset.Begin({.id = wish.operation_id, .kind = "change", .done = true});
   return dataset;
+}
+
+absl::StatusOr<std::pair<Dataset, Dataset>> PlanExchange(const Cluster& cluster, const ExchangeWish& wish) {
+  ASSIGN_OR_RETURN(Dataset one, FindLive(cluster, wish.one));
+  ASSIGN_OR_RETURN(Dataset two, FindLive(cluster, wish.two));
+  if (one.id == two.id) return Refuse(Cause::kInvalid, absl::StrCat(one.name, " cannot change places with itself"));
+  const bool moves = one.desired.node != two.desired.node;
+  for (Dataset* dataset : {&one, &two}) {
+    if (!dataset->desired.node) return Refuse(Cause::kInvalid, absl::StrCat(dataset->name, " is on no node"));
+    if (moves) {
+      RETURN_IF_ERROR(CheckConnected(cluster, *dataset->desired.node));
+      RETURN_IF_ERROR(CheckValve(cluster, *dataset, wish.force));
+      dataset->desired.force = wish.force;
+    }
+  }
+  one.Begin({.id = wish.operation_id, .kind = "exchange", .with = two.id});
+  two.Begin({.id = wish.operation_id, .kind = "exchange", .with = one.id});
+  if (moves) {
+    one.desired.leave = true;
+  } else {
+    ChangePlaces(one, two);
+  }
+  return std::pair(std::move(one), std::move(two));
 }
 
 }  // namespace flocker

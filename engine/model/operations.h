@@ -1,11 +1,12 @@
 // What users ask for, checked against the cluster and turned into a record to commit: create, rename (which is also
-// move), destroy, restore, purge, change. Pure; a refusal is a status with its Cause and changes nothing.
+// move), destroy, restore, purge, change, exchange. Pure; a refusal is a status with its Cause and changes nothing.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -69,6 +70,14 @@ struct ChangeWish {
   Keys keys = Keys::kAny;                       // whether the keys above must be new (kExists), or there (kNotFound)
 };
 
+// Two datasets change places: names, and nodes. Both or neither; done when both nodes let go.
+struct ExchangeWish {
+  std::string operation_id;
+  DatasetId one;
+  DatasetId two;
+  bool force = false;
+};
+
 // An operation that was accepted before, and the dataset that remembers it.
 struct Known {
   DatasetId dataset;
@@ -85,5 +94,7 @@ absl::StatusOr<Dataset> PlanDestroy(const Cluster& cluster, const DestroyWish& w
 absl::StatusOr<Dataset> PlanRestore(const Cluster& cluster, const RestoreWish& wish);
 absl::StatusOr<Dataset> PlanPurge(const Cluster& cluster, const PurgeWish& wish);
 absl::StatusOr<Dataset> PlanChange(const Cluster& cluster, const ChangeWish& wish);
+// Both records, to be committed together.
+absl::StatusOr<std::pair<Dataset, Dataset>> PlanExchange(const Cluster& cluster, const ExchangeWish& wish);
 
 }  // namespace flocker

@@ -33,7 +33,7 @@ void LeaveNode(Dataset& dataset) {
   dataset.SetName(dataset.desired.name);
   dataset.desired.force = false;
   dataset.error.clear();
-  if (MustLeave(dataset)) Succeed(dataset);
+  if (MustLeave(dataset) && !dataset.desired.leave) Succeed(dataset);
 }
 
 void Clear(Placement& placement) {

@@ -17,6 +17,7 @@ Step Act(const Dataset& dataset, ActionKind kind) {
 }
 
 Step FromDetached(Dataset dataset, const Cluster& cluster, const Fresh& fresh) {
+  if (dataset.desired.leave) return {};
   if (dataset.desired.deleted) return Commit(std::move(dataset), Phase::kTrashed);
   if (!dataset.desired.node || cluster.LivenessOf(*dataset.desired.node) != Liveness::kConnected) return {};
   Placement& placement = dataset.placement;
@@ -61,7 +62,7 @@ std::string_view ActionName(ActionKind kind) {
 }
 
 bool MustLeave(const Dataset& dataset) {
-  return dataset.desired.deleted || dataset.desired.node != dataset.placement.node;
+  return dataset.desired.deleted || dataset.desired.leave || dataset.desired.node != dataset.placement.node;
 }
 
 Dataset BeginRenewal(Dataset dataset, const Fresh& fresh, const std::string& why) {

@@ -157,7 +157,7 @@ TEST_F(TreeTest, RefusesWhatIsPlainlyWrongWithoutAsking) {
   EXPECT_EQ(testing::Rename(Tree("alpha/data"), Tree("gamma/data")), EHOSTDOWN);
   EXPECT_EQ(testing::Rename(Tree("alpha/data"), Tree("beta/other")), EEXIST);
   EXPECT_EQ(testing::Rename(Tree("alpha/data"), Tree("beta/-")), EINVAL);
-  EXPECT_EQ(renameat2(AT_FDCWD, Tree("alpha/data").c_str(), AT_FDCWD, Tree("beta/other").c_str(), RENAME_EXCHANGE), -1);
+  EXPECT_EQ(renameat2(AT_FDCWD, Tree("alpha/data").c_str(), AT_FDCWD, Tree("beta/other").c_str(), RENAME_WHITEOUT), -1);
   EXPECT_EQ(errno, EINVAL);
   EXPECT_EQ(WriteFile(Tree("file"), ""), EPERM);
   EXPECT_EQ(WriteFile(Tree("alpha/file"), ""), EPERM);

@@ -91,6 +91,7 @@ void Truth::Commits(const Batch& batch) {
     seq = event.seq;
   }
   for (const Dataset& dataset : batch.put) CommitsDataset(dataset);
+  CommitsExchanges(batch);
   for (const DatasetId& id : batch.erase) {
     const Dataset* before = durable_.Find(id);
     if (before != nullptr && before->placement.phase != Phase::kPurging && before->placement.phase != Phase::kTrashed &&
@@ -103,6 +104,25 @@ void Truth::Commits(const Batch& batch) {
     const bool failed_create = before->operation.kind == "create" && !before->operation.cause.empty();
     if (before->operation.kind != "purge" && !failed_create) {
       Violated(absl::StrCat(id.Short(), ": erased, but nobody asked for its purge"));
+    }
+  }
+}
+
+// Both or neither, in one batch.
+void Truth::CommitsExchanges(const Batch& batch) {
+  const auto through = [](const Dataset& dataset) {
+    const Operation& operation = dataset.operation;
+    return operation.kind == "exchange" && operation.done && operation.cause.empty();
+  };
+  for (const Dataset& dataset : batch.put) {
+    const Dataset* before = durable_.Find(dataset.id);
+    const bool was = before != nullptr && before->operation == dataset.operation;
+    if (!through(dataset) || was) continue;
+    const auto other = std::find_if(batch.put.begin(), batch.put.end(), [&](const Dataset& each) {
+      return each.id == dataset.operation.with && each.operation.id == dataset.operation.id;
+    });
+    if (other == batch.put.end() || !through(*other)) {
+      Violated(absl::StrCat(dataset.id.Short(), ": changes places without the other"));
     }
   }
 }
@@ -130,7 +150,7 @@ void Truth::CommitsOperation(const Dataset* before, const Dataset& dataset) {
   const bool begins = before == nullptr || before->operation.id != operation.id;
   Done& done = operations_[operation.id];
   // What was purged took the memory of its operations with it.
-  if (begins && done.succeeded && !durable_.purged(done.dataset)) {
+  if (begins && done.succeeded && operation.with != done.dataset && !durable_.purged(done.dataset)) {
     Violated(absl::StrCat("operation ", operation.id.substr(0, 8), " (", operation.kind, ") is executed twice"));
   }
   done.dataset = dataset.id;

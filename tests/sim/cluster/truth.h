@@ -65,6 +65,7 @@ class Truth {
     bool refused = false;  // its client was told so
   };
   void CommitsDataset(const Dataset& dataset);
+  void CommitsExchanges(const Batch& batch);
   void CommitsOperation(const Dataset* before, const Dataset& dataset);
   void Ends(const Operation& operation);
   void CheckOk(const rpc::OperationRequest& request, const rpc::OperationReply& reply);

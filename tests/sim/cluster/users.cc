@@ -40,6 +40,12 @@ rpc::OperationRequest Users::Compose() {
     request.mutable_destroy()->set_force(sim_.random.Percent(20));
     return request;
   }
+  if (live.size() > 1 && sim_.random.Percent(20)) {
+    request.mutable_exchange()->set_dataset_id(dataset.id.str());
+    request.mutable_exchange()->set_other_id(sim_.random.Pick(live)->id.str());  // itself, now and then
+    request.mutable_exchange()->set_force(sim_.random.Percent(20));
+    return request;
+  }
   if (sim_.random.Percent(15)) {
     request.mutable_change()->set_dataset_id(dataset.id.str());
     request.mutable_change()->set_size(kMinSize * (1 + sim_.random.Below(8)));  // some would shrink it

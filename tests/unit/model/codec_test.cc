@@ -43,7 +43,7 @@ Dataset Filled() {
   dataset.root_uid = 1000;
   dataset.root_gid = 1001;
   dataset.root_mode = 0777;
-  dataset.desired = {ANode(), "pgdata2", true, true, true};
+  dataset.desired = {ANode(), "pgdata2", true, true, true, true};
   dataset.placement.node = ANode();
   dataset.placement.phase = Phase::kRenewing;
   dataset.placement.epoch = UINT64_MAX;
@@ -52,8 +52,8 @@ Dataset Filled() {
   dataset.placement.grant = AGrant(7);
   dataset.placement.previous = AGrant(6);
   dataset.placement.address = {"127.0.0.1:3260", "iqn.y:z", 1};
-  dataset.operation = {"op-1", "move", true, "busy", "in use"};
-  dataset.earlier = {{"op-0", "create", true, "", ""}};
+  dataset.operation = {"op-1", "exchange", true, "busy", "in use", AnId()};
+  dataset.earlier = {{"op-0", "create", true, "", "", {}}};
   dataset.error = "array away";
   dataset.trashed_ms = -5;
   dataset.trashed_clock_ms = 86'400'000;
@@ -163,18 +163,20 @@ TEST(Codec, NamesTheKeyThatIsWrong) {
 TEST(Codec, ARecordOfAnEarlierVersionHasDefaultsForWhatItLacks) {
   nlohmann::json document = nlohmann::json::parse(ToJson(Filled()));
   Dataset expected = Filled();
-  const auto expect_without = [&](int version, const char* lacks) {
+  const auto expect_without = [&](int version, const std::vector<std::string>& lacks) {
     document["version"] = version;
     EXPECT_THAT(Complaint(document), HasSubstr("a key that this program does not know"));
-    document.erase(lacks);
+    for (const std::string& key : lacks) document = document.patch({{{"op", "remove"}, {"path", key}}});
     const auto read = DatasetFromJson(document.dump());
     ASSERT_TRUE(read.ok()) << read.status();
     EXPECT_EQ(*read, expected);
   };
   expected.grows_from = 0;
-  expect_without(3, "grows_from");
+  expected.desired.leave = false;
+  expected.operation.with = expected.earlier[0].with = DatasetId();
+  expect_without(3, {"/grows_from", "/desired/leave", "/operation/with", "/earlier/0/with"});
   expected.trashed_clock_ms = 0;
-  expect_without(2, "trashed_clock_ms");
+  expect_without(2, {"/trashed_clock_ms"});
 }
 
 TEST(Codec, EveryKeyIsNeeded) {
