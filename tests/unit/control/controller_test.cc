@@ -601,5 +601,27 @@ TEST_F(ControllerTest, ACreateIsNotAdmittedBeyondThePool) {
   EXPECT_EQ(controller_->Why("db")->cause, "no-space");
 }
 
+TEST_F(ControllerTest, AGrowthIsAdmittedByWhatItAddsAndDoneWithANewSession) {
+  const DatasetId id = AttachOne();
+  const uint64_t before = controller_->cluster().Find(id)->size;
+  const auto grow = [&](const std::string& operation, uint64_t size, uint64_t call) {
+    Advance(absl::Seconds(2));  // what the array said of its space is old
+    rpc::OperationRequest request;
+    request.set_id(operation);
+    request.mutable_change()->set_dataset_id(id.str());
+    request.mutable_change()->set_size(size);
+    controller_->OnOperation(request, {.session = 0, .call = call}, now_);
+    controller_->OnCapacity(PoolCapacity{.total = before / 5, .free = before / 5}, now_);  // promises twice that
+    Flush();
+  };
+  grow("too-much", 3 * before, 9);
+  EXPECT_EQ(CauseOfReply(9), "no-space");
+  EXPECT_EQ(controller_->cluster().Find(id)->placement.phase, Phase::kAttached);
+  grow("enough", 2 * before, 10);
+  EXPECT_EQ(CauseOfReply(10), "ok");
+  EXPECT_EQ(controller_->cluster().Find(id)->placement.phase, Phase::kRenewing);
+  EXPECT_EQ(controller_->cluster().Find(id)->grows_from, before);
+}
+
 }  // namespace
 }  // namespace flocker
