@@ -209,6 +209,29 @@ TEST_F(TreeTest, RemovingADatasetAsksForItsDestruction) {
   EXPECT_EQ(removed.get(), 0);
 }
 
+TEST_F(TreeTest, BadNamesAndPlacesHaveTheirErrno) {
+  Attached("data");
+  ASSERT_EQ(WriteFile(Tree("alpha/data/file"), "content"), 0);
+  for (const std::string& name :
+       {std::string("a\x01b"), std::string("caf\xe9"), std::string("Zo\xc3\xab"), std::string("a b"), std::string("-x"),
+        std::string("self"), std::string(129, 'x'), std::string(255, 'x')}) {
+    EXPECT_EQ(MakeDir(Tree("alpha/" + name)), EINVAL) << name;
+    EXPECT_EQ(testing::Rename(Tree("alpha/data"), Tree("alpha/" + name)), EINVAL) << name;
+    EXPECT_EQ(access(Tree("alpha/" + name).c_str(), F_OK), -1);
+    EXPECT_EQ(errno, ENOENT) << name;
+  }
+  EXPECT_EQ(MakeDir(Tree("alpha/" + std::string(256, 'x'))), EINVAL);
+  EXPECT_EQ(MakeDir(Tree("alpha/data/file/x")), ENOTDIR);
+  EXPECT_EQ(testing::Rename(Tree("alpha/data"), Tree("alpha/data/file")), EINVAL) << "into itself";
+  EXPECT_EQ(testing::Rename(Tree("alpha/data/file"), Tree("alpha/other")), EXDEV);
+  EXPECT_EQ(testing::Rename(Tree("alpha/data"), Tree("alpha/data/x/y")), ENOENT);
+  EXPECT_FALSE(agent_->NextOperation(absl::Milliseconds(50)).has_value());
+  // Inside a dataset any name is ext4's.
+  for (const std::string& name : {std::string("a\x01b"), std::string("caf\xe9"), std::string(255, 'x')}) {
+    EXPECT_EQ(WriteFile(Tree("alpha/data/" + name), "x"), 0) << name;
+  }
+}
+
 TEST_F(TreeTest, WithoutControlOrAgentNothingChangesAndEverythingIsSeen) {
   const CatalogDataset dataset = Attached("data");
   ASSERT_EQ(WriteFile(Tree("alpha/data/file"), "content"), 0);
