@@ -285,6 +285,7 @@ void Holding::Run() {
   if (adopted) AdoptFromMachine();
   while (true) {
     LocalStep step = LocalStep::kNone;
+    uint64_t epoch = 0;
     bool told = false;
     {
       MutexLock lock(mutex_);
@@ -292,6 +293,7 @@ void Holding::Run() {
       while (!stopping_ && (paused_ || NextLocalStep(attachment_) == LocalStep::kNone)) wake_.Wait(lock);
       if (stopping_) return;
       step = NextLocalStep(attachment_);
+      epoch = attachment_.epoch;
       told = TellControl(step);
     }
     if (told) {
@@ -314,8 +316,12 @@ void Holding::Run() {
         over_ = true;
         break;
       }
+      // What another session found meanwhile is to be looked at again.
+      if (step == LocalStep::kGrow && attachment_.epoch != epoch) continue;
+      if (step == LocalStep::kGrow) NoteRemark(status);
       const bool busy = !status.ok() && CauseOf(status) == Cause::kBusy && MayBeBusy(attachment_, step);
-      const StepResult result = status.ok() ? StepResult::kDone : busy ? StepResult::kBusy : StepResult::kFailed;
+      const bool done = status.ok() || step == LocalStep::kGrow;  // what has not grown follows at the next attach
+      const StepResult result = done ? StepResult::kDone : busy ? StepResult::kBusy : StepResult::kFailed;
       attachment_ = AfterLocalStep(attachment_, step, result);
       if (busy) busy_ = std::string(status.message());
       if (result == StepResult::kFailed && attachment_.aim != Aim::kDrop) {
@@ -376,8 +382,7 @@ absl::Status Holding::RunStep(LocalStep step) {
     case LocalStep::kRemount:
       return MountHere();
     case LocalStep::kGrow:
-      Grow();
-      return absl::OkStatus();
+      return Grow();
     case LocalStep::kSync:
       return SyncFilesystem(NativePath());
     case LocalStep::kGate:
@@ -485,7 +490,7 @@ absl::Status Holding::GrowBeforeMount(const LoopDevice& loop) {
   return PrepareFilesystem(loop.path(), id_, /*formatted=*/true).status();
 }
 
-absl::Status Holding::GrowMountedStack() {
+absl::Status Holding::Grow() {
   ASSIGN_OR_RETURN(const LoopDevice loop, Loop());
   ASSIGN_OR_RETURN(const uint64_t size, SizeOf(loop));
   const std::shared_ptr<LunServer> server = lun();
@@ -495,13 +500,14 @@ absl::Status Holding::GrowMountedStack() {
   return GrowMounted(loop.path(), NativePath());
 }
 
-void Holding::Grow() {
-  const absl::Status grown = GrowMountedStack();
+void Holding::NoteRemark(const absl::Status& grown) {
   if (!grown.ok()) spdlog::warn("{}: {}", id_.str(), std::string(grown.message()));
-  const MutexLock lock(mutex_);
-  remark_ = grown.ok() ? ""
-                       : absl::StrCat("its LUN is larger than its filesystem, which follows when it is attached next: ",
-                                      grown.message());
+  const std::string before = std::exchange(
+      remark_, grown.ok()
+                   ? ""
+                   : absl::StrCat("its LUN is larger than its filesystem, which follows when it is attached next: ",
+                                  grown.message()));
+  if (remark_ != before && attachment_.aim == Aim::kAttach) Report(rpc::Report::ATTACHED, remark_);
 }
 
 absl::Status Holding::MountHere() {

@@ -82,9 +82,10 @@ class Holding {
   absl::Status Format();
   absl::Status MountHere();
   absl::Status GrowBeforeMount(const LoopDevice& loop);
-  // What the LUN has grown by, as far as that can be; the rest is a remark.
-  void Grow();
-  absl::Status GrowMountedStack();
+  // Loop and ext4 take over what the LUN has grown by.
+  absl::Status Grow();
+  // What has not grown is said to control.
+  void NoteRemark(const absl::Status& grown) REQUIRES(mutex_);
   absl::Status GateTree();
   absl::Status Scan();
   absl::Status Unmount();

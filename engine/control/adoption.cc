@@ -33,12 +33,16 @@ uint64_t HighestEpoch(const ArrayEntry& entry) {
 void Settle(Dataset& dataset, uint64_t epoch, int64_t now_ms, int64_t trash_clock_ms) {
   if (!dataset.desired.name.empty()) dataset.SetName(dataset.desired.name);
   dataset.desired.name = dataset.name;
-  dataset.desired.force = false;
+  dataset.desired.force = dataset.desired.leave = false;
   dataset.placement = {};
   dataset.placement.phase = dataset.desired.deleted ? Phase::kTrashed : Phase::kDetached;
   dataset.placement.epoch = epoch + kEpochJump;
   if (dataset.desired.deleted && dataset.trashed_ms == 0) dataset.trashed_ms = now_ms;
   dataset.trashed_clock_ms = dataset.desired.deleted ? trash_clock_ms : 0;  // its retention begins anew
+  if (!dataset.operation.done && dataset.operation.kind == "exchange") {
+    dataset.operation.cause = std::string(CauseName(Cause::kIo));
+    dataset.operation.message = "it was given up when control's state was adopted";
+  }
   dataset.operation.done = true;
   dataset.error.clear();
 }
@@ -102,8 +106,8 @@ absl::StatusOr<Adoption> PlanAdoption(const Snapshot& state, const std::vector<A
       continue;
     }
     dataset->formatted = dataset->formatted || entry.used != 0;
-    dataset->size = *entry.size;
-    dataset->grows_from = 0;
+    dataset->grows_from = dataset->size > *entry.size ? *entry.size : 0;
+    if (dataset->grows_from == 0) dataset->size = *entry.size;
     Settle(*dataset, epoch, now_ms, trash_clock_ms);
     adoption.datasets.push_back(*std::move(dataset));
   }

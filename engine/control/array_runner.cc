@@ -32,6 +32,14 @@ StepOutcome FromGrant(absl::StatusOr<LunAddress> address) {
   return outcome;
 }
 
+absl::StatusOr<uint64_t> SizeOnArray(Array& array, const DatasetId& id) {
+  ASSIGN_OR_RETURN(const std::vector<ArrayEntry> entries, array.List());
+  for (const ArrayEntry& entry : entries) {
+    if (entry.id == id && entry.size) return *entry.size;
+  }
+  return absl::NotFoundError(absl::StrCat("the array has no LUN of ", id.str()));
+}
+
 // The grant, and before it the growth of a LUN that is to grow: nobody is logged in then. One that the array will not
 // make larger is granted as it is, for users wait for it.
 StepOutcome LetIn(Array& array, const Dataset& dataset) {
@@ -46,8 +54,12 @@ StepOutcome LetIn(Array& array, const Dataset& dataset) {
   StepOutcome outcome = FromGrant(placement.previous ? array.Renew(dataset.id, *placement.previous, placement.grant)
                                                      : array.Grant(dataset.id, placement.grant));
   if (outcome.kind != OutcomeKind::kGranted) return outcome;
-  outcome.lun_size = grown.ok() ? dataset.size : dataset.grows_from;
-  if (!grown.ok()) outcome.message = absl::StrCat("it did not grow: ", grown.message());
+  outcome.lun_size = dataset.size;
+  if (grown.ok()) return outcome;
+  const auto size = SizeOnArray(array, dataset.id);  // it may have grown, and failed then
+  if (!size.ok()) return FromGrant(size.status());
+  outcome.lun_size = *size;
+  outcome.message = absl::StrCat("it did not grow: ", grown.message());
   return outcome;
 }
 

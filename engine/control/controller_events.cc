@@ -26,6 +26,10 @@ void Controller::Note(const Dataset& before, const Dataset& after, const StepOut
       add("created", absl::StrCat("its LUN of ", FormatSize(after.size), " exists")).timeline = timeline;
       return;
     case OutcomeKind::kAttached: {
+      if (before.placement.phase == Phase::kAttached) {
+        if (!outcome.message.empty()) add("remark", outcome.message);
+        return;
+      }
       const bool renewed = before.placement.phase == Phase::kRenewing;
       add(renewed ? "renewed" : "attached",
           renewed ? absl::StrCat("logged in again on ", on) : absl::StrCat("mounted on ", on))
@@ -64,6 +68,8 @@ void Controller::Note(const Dataset& before, const Dataset& after, const StepOut
       add("failed", absl::StrCat(PhaseName(before.placement.phase).data(), ": ", outcome.message));
       return;
     case OutcomeKind::kGranted:
+      if (!outcome.message.empty()) add("not-grown", outcome.message);
+      return;
     case OutcomeKind::kRevoked:
     case OutcomeKind::kFormatted:
       return;

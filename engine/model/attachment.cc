@@ -5,9 +5,25 @@
 namespace flocker {
 namespace {
 
-constexpr std::array<std::string_view, 19> kStepNames = {
-    "none", "login",  "loop",  "format",  "report-formatted", "mount",  "grow",   "report-attached", "sync", "gate",
-    "scan", "umount", "prove", "remount", "report-busy",      "unloop", "logout", "report-released", "drop"};
+constexpr std::array<std::string_view, 19> kStepNames = {"none",
+                                                         "login",
+                                                         "loop",
+                                                         "format",
+                                                         "report-formatted",
+                                                         "mount",
+                                                         "report-attached",
+                                                         "grow",
+                                                         "sync",
+                                                         "gate",
+                                                         "scan",
+                                                         "umount",
+                                                         "prove",
+                                                         "remount",
+                                                         "report-busy",
+                                                         "unloop",
+                                                         "logout",
+                                                         "report-released",
+                                                         "drop"};
 static_assert(kStepNames.size() == static_cast<size_t>(LocalStep::kDrop) + 1);
 
 LocalStep NextToAttach(const Attachment& a) {
@@ -23,8 +39,9 @@ LocalStep NextToAttach(const Attachment& a) {
       return a.reported ? LocalStep::kNone : LocalStep::kReportFormatted;
     case Stage::kMounted:
       // In a renewal there is nothing to report before the LUN server is logged in again.
-      if (a.reported || a.session_epoch != a.epoch) return LocalStep::kNone;
-      return a.grown ? LocalStep::kReportAttached : LocalStep::kGrow;
+      if (a.session_epoch != a.epoch) return LocalStep::kNone;
+      if (!a.reported) return LocalStep::kReportAttached;
+      return a.grown ? LocalStep::kNone : LocalStep::kGrow;
   }
   return LocalStep::kNone;
 }

@@ -1,8 +1,9 @@
 // The agent's half: what a node holds of one dataset, and the next local step, as pure functions. The agent runs a step
 // (each may block), applies its result, asks for the next one. Steps of one dataset never overlap.
 //
-//   attach:   start-lun -> attach-loop -> format -> report-formatted (wait for the order to say so) -> mount -> grow ->
-//             report; in a renewal: (login) -> grow -> report
+//   attach:   start-lun -> attach-loop -> format -> report-formatted (wait for the order to say so) -> mount -> report
+//             -> grow; in a renewal: (login) -> report -> grow. Growing takes its time, and control waits for the
+//             report
 //   release:  sync -> gate -> scan -> unmount -> prove -> detach-loop -> stop-lun -> report
 //             somebody holds it: (remount ->) report-busy, attached as before
 //   drop:     one step that waits for nothing and no device, then gone
@@ -51,8 +52,8 @@ enum class LocalStep {
   kFormat,           // look at it; mkfs where the rule allows
   kReportFormatted,  // then wait for the order that says it is committed
   kMount,            // UUID equal, fsck when asked for, mount, serial into the catalogue
-  kGrow,             // loop and filesystem take over what the LUN has grown by; what cannot be is said in the report
   kReportAttached,
+  kGrow,        // loop and filesystem take over what the LUN has grown by; what cannot be is reported once more
   kSync,        // syncfs, before anybody is made to wait
   kGate,        // flocker-fs lets nobody new in and counts its open handles
   kScan,        // processes and mount namespaces

@@ -34,18 +34,29 @@ Operation OutcomeWith(const Dataset* other, const Operation& operation) {
 
 bool HasLeft(const Dataset& dataset) { return dataset.desired.leave && Unheld(dataset.placement.phase); }
 
+// Nothing is taken off a node for the sake of one that is dead.
+bool HomeIsDown(const Cluster& cluster, const Dataset& dataset) {
+  return !dataset.desired.node || cluster.LivenessOf(*dataset.desired.node) == Liveness::kDown;
+}
+
+std::vector<Dataset> GiveUp(Dataset dataset, const std::string& cause, const std::string& message) {
+  dataset.operation.done = true;
+  dataset.operation.cause = cause;
+  dataset.operation.message = message;
+  dataset.desired.leave = dataset.desired.force = false;
+  return {std::move(dataset)};
+}
+
 }  // namespace
 
 std::vector<Dataset> AdvanceExchange(const Cluster& cluster, const Dataset& dataset) {
   if (dataset.operation.with.empty() || dataset.operation.done) return {};
   const Dataset* other = cluster.Find(dataset.operation.with);
-  if (const Operation theirs = OutcomeWith(other, dataset.operation); theirs.done) {  // it is in use, and stays
-    Dataset back = dataset;
-    back.operation.done = true;
-    back.operation.cause = theirs.cause;
-    back.operation.message = theirs.message;
-    back.desired.leave = back.desired.force = false;
-    return {back};
+  if (const Operation theirs = OutcomeWith(other, dataset.operation); theirs.done) {  // it stays, so this one does too
+    return GiveUp(dataset, theirs.cause, theirs.message);
+  }
+  if (HomeIsDown(cluster, dataset) || HomeIsDown(cluster, *other)) {
+    return GiveUp(dataset, std::string(CauseName(Cause::kNodeDown)), "a node of the two went down; both stay");
   }
   if (HasLeft(dataset) && HasLeft(*other)) {
     std::vector<Dataset> both = {dataset, *other};

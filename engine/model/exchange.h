@@ -5,6 +5,7 @@
 //                                    | busy: refused                          | busy: refused
 //                                    v                                        v
 //                        the other was never touched               the first goes home
+// While one of the nodes counts as down, both stay where they were.
 #pragma once
 
 #include <vector>

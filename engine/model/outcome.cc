@@ -23,7 +23,7 @@ void Refused(Dataset& dataset, Cause cause, const std::string& message) {
 // How far the LUN has grown. One that the array will not make larger stays as it is.
 void Grow(Dataset& dataset, uint64_t lun_size, const std::string& refusal) {
   if (dataset.grows_from == 0 || lun_size == 0) return;
-  if (!refusal.empty()) dataset.size = std::max(dataset.grows_from, lun_size);
+  if (!refusal.empty()) dataset.size = lun_size;
   dataset.grows_from = lun_size < dataset.size ? lun_size : 0;
   dataset.error = refusal;
 }
@@ -54,8 +54,10 @@ bool ApplyReport(Dataset& dataset, const StepOutcome& outcome, const Fresh& fres
       dataset.formatted = true;
       return true;
     case OutcomeKind::kAttached:
-      if (!placement.granted || placement.phase == Phase::kDetaching || placement.phase == Phase::kAttached)
-        return false;
+      if (!placement.granted || placement.phase == Phase::kDetaching) return false;
+      if (placement.phase == Phase::kAttached) {  // said again, with another remark
+        return std::exchange(dataset.error, outcome.message) != outcome.message;
+      }
       placement.phase = Phase::kAttached;
       dataset.formatted = true;  // what is mounted is, also when the word of it was lost with the state
       placement.previous.reset();

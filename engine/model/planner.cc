@@ -17,7 +17,7 @@ Step Act(const Dataset& dataset, ActionKind kind) {
 }
 
 Step FromDetached(Dataset dataset, const Cluster& cluster, const Fresh& fresh) {
-  if (dataset.desired.leave) return {};
+  if (dataset.desired.leave && !dataset.operation.done) return {};  // until its exchange is through
   if (dataset.desired.deleted) return Commit(std::move(dataset), Phase::kTrashed);
   if (!dataset.desired.node || cluster.LivenessOf(*dataset.desired.node) != Liveness::kConnected) return {};
   Placement& placement = dataset.placement;

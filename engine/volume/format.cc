@@ -34,9 +34,11 @@ absl::Status Mkfs(const std::string& device, const DatasetId& id) {
 constexpr int kCorrected = 1 | 2;
 constexpr int kUncorrected = 4;
 
-absl::StatusOr<CommandResult> Check(const std::string& device, bool force, absl::Duration timeout) {
-  std::vector<std::string> argv = {"e2fsck", "-p"};
-  if (force) argv.push_back("-f");
+// One run of e2fsck to its end: what it found, or an error when it could not look at everything.
+absl::StatusOr<CommandResult> Check(const std::string& device, const std::vector<std::string>& options,
+                                    absl::Duration timeout) {
+  std::vector<std::string> argv = {"env", "LC_ALL=C", "e2fsck"};
+  argv.insert(argv.end(), options.begin(), options.end());
   argv.push_back(device);
   ASSIGN_OR_RETURN(CommandResult result, RunCommand(argv, timeout));
   if ((result.exit_code & ~(kCorrected | kUncorrected)) != 0) {
@@ -52,24 +54,32 @@ bool ConcernsTheResizeInodeAlone(const std::string& complaints) {
   static constexpr auto kKnown = std::to_array<std::string_view>(
       {"Pass ", "e2fsck ", "Resize inode not valid.", "Recreate? no", "Clear? no", "Clear inode? no", "Fix? no",
        "Suppress messages? no", "IGNORED.", "Too many illegal blocks in inode 7.", "Inode 7 has illegal block(s).",
-       "Inode 7, i_blocks is ", "Illegal block #", "Free blocks count wrong", "Block bitmap differences:"});
+       "Inode 7, i_blocks is ", "Free blocks count wrong", "Block bitmap differences:"});
+  bool to_the_end = false;
   for (const absl::string_view line : absl::StrSplit(complaints, '\n', absl::SkipWhitespace())) {
     const bool known = std::any_of(kKnown.begin(), kKnown.end(), [&](std::string_view begin) {
       return absl::StartsWith(line, absl::string_view(begin.data(), begin.size()));
     });
-    const bool closing = absl::StrContains(line, "WARNING: Filesystem still has errors") ||
-                         absl::EndsWith(line, " blocks");  // "/dev/loop0: 12/8192 files (…), 4634/32768 blocks"
-    const bool other = absl::StartsWith(line, "Illegal block #") && !absl::StrContains(line, " in inode 7.");
-    if (other || (!known && !closing)) return false;
+    const bool illegal_block = absl::StartsWith(line, "Illegal block #") && absl::StrContains(line, " in inode 7.");
+    const bool summary = absl::EndsWith(line, " blocks");  // "/dev/loop0: 12/8192 files (…), 4634/32768 blocks"
+    to_the_end = to_the_end || summary;
+    if (!known && !illegal_block && !summary && !absl::StrContains(line, "WARNING: Filesystem still has errors")) {
+      return false;
+    }
   }
-  return true;
+  return to_the_end;
 }
 
 // The one case in which e2fsck is answered yes: the filesystem was found whole before resize2fs began.
-absl::StatusOr<CommandResult> MendInterruptedResize(const std::string& device, absl::Duration timeout) {
-  ASSIGN_OR_RETURN(CommandResult seen, RunCommand({"env", "LC_ALL=C", "e2fsck", "-f", "-n", device}, timeout));
-  if (!ConcernsTheResizeInodeAlone(seen.output)) return seen;
-  return RunCommand({"e2fsck", "-f", "-y", device}, timeout);
+absl::StatusOr<CommandResult> MendInterruptedGrowth(const std::string& device, absl::Duration timeout) {
+  ASSIGN_OR_RETURN(CommandResult check, Check(device, {"-f", "-n"}, timeout));
+  if (!ConcernsTheResizeInodeAlone(check.output)) {
+    check.exit_code |= kUncorrected;
+    return check;
+  }
+  ASSIGN_OR_RETURN(check, Check(device, {"-f", "-y"}, timeout));
+  if ((check.exit_code & kUncorrected) == 0) RETURN_IF_ERROR(SetLabel(device, "").status());
+  return check;
 }
 
 absl::Status Damaged(const std::string& device, const std::string& reason, const CommandResult& check) {
@@ -95,7 +105,7 @@ absl::StatusOr<Prepared> PrepareFilesystem(const std::string& device, const Data
       RETURN_IF_ERROR(Mkfs(device, id));
       return prepared;
     case FormatAction::kAdopt: {
-      ASSIGN_OR_RETURN(const CommandResult check, Check(device, /*force=*/true, check_timeout));
+      ASSIGN_OR_RETURN(const CommandResult check, Check(device, {"-f", "-p"}, check_timeout));
       prepared.check = absl::StrCat("adopted: ", check.output);
       if ((check.exit_code & kUncorrected) == 0) return prepared;
       prepared.done = FormatAction::kRecreate;  // its superblock said clean and was wrong; nobody has ever used it
@@ -107,16 +117,20 @@ absl::StatusOr<Prepared> PrepareFilesystem(const std::string& device, const Data
   }
   const std::string reason = probe.ext4->CheckReason(absl::ToUnixSeconds(absl::Now()));
   if (reason.empty()) return prepared;
-  ASSIGN_OR_RETURN(const CommandResult check, probe.ext4->ResizeWasInterrupted()
-                                                  ? MendInterruptedResize(device, check_timeout)
-                                                  : Check(device, /*force=*/false, check_timeout));
+  ASSIGN_OR_RETURN(const CommandResult check, probe.ext4->GrowthWasInterrupted()
+                                                  ? MendInterruptedGrowth(device, check_timeout)
+                                                  : Check(device, {"-p"}, check_timeout));
   if ((check.exit_code & kUncorrected) != 0) return Damaged(device, reason, check);
   prepared.check = absl::StrCat(reason, ": ", check.output);
   return prepared;
 }
 
+absl::StatusOr<std::string> SetLabel(const std::string& device, const std::string& label) {
+  return RunChecked({"tune2fs", "-L", label, device}, kMkfsTimeout);
+}
+
 absl::Status CheckWhole(const std::string& device, absl::Duration timeout) {
-  ASSIGN_OR_RETURN(const CommandResult check, Check(device, /*force=*/true, timeout));
+  ASSIGN_OR_RETURN(const CommandResult check, Check(device, {"-f", "-p"}, timeout));
   return (check.exit_code & kUncorrected) == 0 ? absl::OkStatus() : Damaged(device, "a whole check said so", check);
 }
 

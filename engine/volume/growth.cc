@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/apart.h"
 #include "engine/base/status.h"
 #include "engine/base/subprocess.h"
 #include "engine/base/unique_fd.h"
@@ -59,22 +61,30 @@ bool MayGrowMounted() {
 absl::Status GrowMounted(const std::string& device, const std::string& path) {
   ASSIGN_OR_RETURN(const Sizes sizes, Measure(device));
   if (!sizes.differ()) return absl::OkStatus();
-  const unique_fd root(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!root) return ErrnoStatus(errno, absl::StrCat("cannot open ", path, " to grow its filesystem"));
-  const uint64_t blocks = sizes.device / kBlock;
-  if (ioctl(root.get(), kExt4ResizeFs, &blocks) == 0) return absl::OkStatus();
-  if (errno == EPERM) {
+  if (!MayGrowMounted()) {
     return Refuse(Cause::kDenied, absl::StrCat("growing ", path, " while it is mounted needs CAP_SYS_RESOURCE"));
   }
-  return ErrnoStatus(errno, absl::StrCat("cannot grow the filesystem at ", path, " to ", blocks, " blocks"));
+  const unique_fd root(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return ErrnoStatus(errno, absl::StrCat("cannot open ", path, " to grow its filesystem"));
+  struct stat there {};
+  struct stat below {};
+  if (fstat(root.get(), &there) != 0 || stat(device.c_str(), &below) != 0 || there.st_dev != below.st_rdev) {
+    return Refuse(Cause::kStale, absl::StrCat(path, " is not the filesystem of ", device));  // never the host's own
+  }
+  const uint64_t blocks = sizes.device / kBlock;
+  const int error = CallApart([&] { return ioctl(root.get(), kExt4ResizeFs, &blocks) == 0 ? 0 : errno; }, root.get());
+  if (error == 0) return absl::OkStatus();
+  return ErrnoStatus(error, absl::StrCat("cannot grow the filesystem at ", path, " to ", blocks, " blocks"));
 }
 
 absl::Status GrowUnmounted(const std::string& device, absl::Duration timeout) {
   ASSIGN_OR_RETURN(const Sizes sizes, Measure(device));
   if (!sizes.differ()) return absl::OkStatus();
   RETURN_IF_ERROR(CheckWhole(device, timeout));
-  return Annotate(RunChecked({"resize2fs", device}, timeout).status(),
-                  absl::StrCat("cannot grow the filesystem on ", device));
+  RETURN_IF_ERROR(SetLabel(device, kGrowingLabel).status());
+  RETURN_IF_ERROR(Annotate(RunChecked({"resize2fs", device}, timeout).status(),
+                           absl::StrCat("cannot grow the filesystem on ", device)));
+  return SetLabel(device, "").status();
 }
 
 }  // namespace flocker

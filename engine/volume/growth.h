@@ -18,7 +18,7 @@ bool MayGrowMounted();
 // unused. Idempotent.
 
 // The ext4 of `device`, mounted at `path`. Blocks for as long as the kernel takes, about a millisecond for a GiB.
-// kDenied without CAP_SYS_RESOURCE, and nothing was changed.
+// kDenied without CAP_SYS_RESOURCE, kStale when `path` is no mount of it; nothing was changed then.
 absl::Status GrowMounted(const std::string& device, const std::string& path);
 
 // The ext4 of `device`, which nobody has mounted and PrepareFilesystem found in order. Blocks for as long as a whole

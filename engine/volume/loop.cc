@@ -21,6 +21,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "engine/base/apart.h"
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
@@ -90,12 +91,9 @@ absl::Status LimitRequestSize(int number) {
 // The loop driver takes the size from the inode, and on Linux 6.1 (no more on 6.18) does not ask a FUSE server for it:
 // a inode of a root that nobody looked at yet says 0, one whose LUN has grown the old size. statx(2) with FORCE_SYNC
 // asks.
-absl::Status LearnSize(int file, const std::string& path) {
+int LearnSize(int file) {
   struct statx learnt {};
-  if (statx(file, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &learnt) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("cannot learn the size of ", path));
-  }
-  return absl::OkStatus();
+  return statx(file, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &learnt) == 0 ? 0 : errno;
 }
 
 // Everything after LOOP_CONFIGURE; when it fails the caller detaches.
@@ -123,7 +121,9 @@ absl::StatusOr<LoopDevice> AttachLoop(const std::string& backing_file, uint32_t 
   }
   const unique_fd file(open(backing_file.c_str(), O_RDWR | O_CLOEXEC));
   if (!file) return ErrnoStatus(errno, absl::StrCat("cannot open ", backing_file, " for a loop device"));
-  RETURN_IF_ERROR(LearnSize(file.get(), backing_file));
+  if (const int error = LearnSize(file.get()); error != 0) {
+    return ErrnoStatus(error, absl::StrCat("cannot learn the size of ", backing_file));
+  }
   const unique_fd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
   if (!control) return ErrnoStatus(errno, "cannot open /dev/loop-control (is the loop module loaded?)");
 
@@ -220,7 +220,8 @@ absl::Status GrowLoop(const LoopDevice& loop) {
   }
   const unique_fd file(open(loop.backing_file.c_str(), O_PATH | O_CLOEXEC));
   if (!file) return ErrnoStatus(errno, absl::StrCat("cannot open ", loop.backing_file, " to grow ", loop.path()));
-  RETURN_IF_ERROR(LearnSize(file.get(), loop.backing_file));
+  const int unlearnt = CallApart([&] { return LearnSize(file.get()); }, file.get());
+  if (unlearnt != 0) return ErrnoStatus(unlearnt, absl::StrCat("cannot learn the size of ", loop.backing_file));
   if (ioctl(device.get(), LOOP_SET_CAPACITY, 0) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot grow ", loop.path(), " (LOOP_SET_CAPACITY)"));
   }

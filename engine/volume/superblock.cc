@@ -92,12 +92,10 @@ bool Ext4Superblock::Clean() const {
          (incompat & kIncompatRecover) == 0;
 }
 
-bool Ext4Superblock::ResizeWasInterrupted() const {
-  return (state & kStateErrors) != 0 && error_count == 0 && (incompat & kIncompatRecover) == 0;
-}
+bool Ext4Superblock::GrowthWasInterrupted() const { return label == kGrowingLabel; }
 
 std::string Ext4Superblock::CheckReason(int64_t now) const {
-  if (ResizeWasInterrupted()) return "its growth was interrupted";
+  if (GrowthWasInterrupted()) return "its growth was interrupted";
   if ((state & kStateErrors) != 0) return "the kernel recorded errors in it";
   if ((incompat & kIncompatRecover) != 0) return "its journal needs replay";
   if ((state & kStateClean) == 0) return "it was not unmounted in order";
@@ -120,7 +118,8 @@ std::optional<Ext4Superblock> ParseExt4Superblock(std::span<const uint8_t> bytes
   superblock.last_check = Le32(bytes, 0x40);
   superblock.check_interval = Le32(bytes, 0x44);
   superblock.incompat = Le32(bytes, 0x60);
-  superblock.error_count = Le32(bytes, 0x194);
+  const absl::string_view label(reinterpret_cast<const char*>(bytes.data()) + 0x78, 16);
+  superblock.label = std::string(label.substr(0, label.find('\0')));
   const uint64_t high = (superblock.incompat & kIncompat64Bit) != 0 ? Le32(bytes, 0x150) : 0;
   const uint32_t block_shift = 10 + std::min(Le32(bytes, 0x18), uint32_t{6});  // 64 KiB is the largest block
   superblock.size = (high << 32 | Le32(bytes, 0x4)) << block_shift;

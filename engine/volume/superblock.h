@@ -21,16 +21,19 @@ struct Ext4Superblock {
   int16_t max_mount_count = 0;  // a check is due at that many; <= 0 never
   uint32_t last_check = 0;      // Unix seconds
   uint32_t check_interval = 0;  // seconds; 0 never
-  uint32_t error_count = 0;     // s_error_count: errors that the kernel found since the last check
+  std::string label;            // s_volume_name
   uint64_t size = 0;            // bytes of the device that the filesystem spans
 
   // Unmounted in order, no error recorded, nothing to replay.
   bool Clean() const;
-  // resize2fs, and nobody else, marks it as faulty for as long as it works, without an error that the kernel counted.
-  bool ResizeWasInterrupted() const;
+  // GrowUnmounted began and did not end: it was whole before that (kGrowingLabel).
+  bool GrowthWasInterrupted() const;
   // Why a check is due before it is mounted ("the journal needs replay", …); empty when none is. `now`: Unix seconds.
   std::string CheckReason(int64_t now) const;
 };
+
+// What an ext4 of ours is labelled while resize2fs works on it. It has no other label.
+inline constexpr char kGrowingLabel[] = "flocker-growing";  // at most 16 bytes
 
 // Size and place of the superblock on the device, in bytes.
 inline constexpr size_t kExt4SuperblockOffset = 1024;

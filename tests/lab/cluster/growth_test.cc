@@ -18,7 +18,7 @@ TEST_F(QuickGrowth, OfAMountedFilesystemUnderVerifiedWrites) {
   RecordWriter writer(node(1), "writer", Path(1) + "/records");
   ASSERT_TRUE(writer.Start());
   Run(node(1), "(fio --name=grow --filename=" + Path(1) +
-                   "/fio --size=16M --rw=randwrite --bs=4k --ioengine=libaio --iodepth=8 --direct=1 --verify=crc32c "
+                   "/fio --size=1M --rw=randwrite --bs=4k --ioengine=libaio --iodepth=8 --direct=1 --verify=crc32c "
                    "--verify_fatal=1 >/run/fio.log 2>&1; echo $? >/run/fio.code) >/dev/null 2>&1 </dev/null &");
   for (const int gib : {80, 160, 400}) {
     const absl::Time asked = absl::Now();

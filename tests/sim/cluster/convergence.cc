@@ -25,7 +25,9 @@ std::string CheckArray(const Dataset& dataset, const std::map<DatasetId, ArrayEn
   const auto it = entries.find(dataset.id);
   if (it == entries.end() || !it->second.size) return "its LUN is not there";
   const ArrayEntry& entry = it->second;
-  if (*entry.size != (dataset.grows_from != 0 ? dataset.grows_from : dataset.size)) return "its LUN has another size";
+  // In the trash it may be half-way: grown, and nobody heard of it.
+  const uint64_t least = dataset.grows_from != 0 ? dataset.grows_from : dataset.size;
+  if (*entry.size < least || *entry.size > dataset.size) return "its LUN has another size";
   if (dataset.placement.phase == Phase::kTrashed) {
     if (entry.exported || !entry.allowed.empty() || !entry.sessions.empty()) return "it is trashed and exported";
     return "";

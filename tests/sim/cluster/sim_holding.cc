@@ -229,17 +229,18 @@ void SimHolding::Work() {
     const absl::Duration takes = sim_.random.Percent(10)
                                      ? sim_.random.Between(absl::Milliseconds(1), absl::Milliseconds(500))
                                      : sim_.random.Between(absl::Microseconds(100), absl::Milliseconds(5));
-    machine_.After(life_, takes, [this, step] {
-      Start(step, [this, step, token = life_.token()](const absl::Status& status) {
-        if (!token.expired()) Finish(step, status);
+    machine_.After(life_, takes, [this, step, epoch = attachment_.epoch] {
+      Start(step, [this, step, epoch, token = life_.token()](const absl::Status& status) {
+        if (!token.expired()) Finish(step, epoch, status);
       });
     });
     return;
   }
 }
 
-void SimHolding::Finish(LocalStep step, const absl::Status& status) {
+void SimHolding::Finish(LocalStep step, uint64_t epoch, const absl::Status& status) {
   stepping_ = false;
+  if (step == LocalStep::kGrow && attachment_.epoch != epoch) return Wake();
   if (step == LocalStep::kDrop) {
     Report(not_held_ ? rpc::Report::NOT_HELD : rpc::Report::DROPPED, "cleaned up");
     return Over();
@@ -303,8 +304,10 @@ void SimHolding::Start(LocalStep step, Done done) {
     case LocalStep::kMount:
     case LocalStep::kRemount:
       return Mount(std::move(done));
-    case LocalStep::kGrow:
-      return done(absl::OkStatus());
+    case LocalStep::kGrow:  // at times it takes long, with a journal that has much to write
+      if (!sim_.random.Percent(5)) return done(absl::OkStatus());
+      return machine_.After(life_, sim_.random.Between(absl::ZeroDuration(), absl::Seconds(8)),
+                            [done = std::move(done)] { done(absl::OkStatus()); });
     case LocalStep::kSync:
       if (stack().filesystem == nullptr) return done(Broken());
       return stack().filesystem->Sync([done](bool ok) { done(ok ? absl::OkStatus() : Broken()); });

@@ -56,7 +56,7 @@ class SimHolding {
   void Kick() { paused_ = false, Wake(); }
   bool TellControl(LocalStep step);
   bool TooLate(uint64_t epoch);
-  void Finish(LocalStep step, const absl::Status& status);
+  void Finish(LocalStep step, uint64_t epoch, const absl::Status& status);
   void Report(rpc::Report::Kind kind, const std::string& message);
   void Save() { machine_.journal[key_] = attachment_; }
   void Over();

@@ -72,6 +72,25 @@ TEST(Adoption, EpochsGoBeyondWhatTheArrayRemembersAlone) {
   EXPECT_EQ(PlanAdoption({}, {entry}, 0)->datasets[0].placement.epoch, 8 + kEpochJump);
 }
 
+TEST(Adoption, WhatWasUnderWayIsOverAndWhatWasPromisedStands) {
+  Dataset leaving = Attached(1, "one", 3);
+  leaving.desired.leave = true;
+  leaving.operation = {.id = "swap", .kind = "exchange", .with = Id(2)};
+  Dataset growing = Attached(2, "two", 3);
+  growing.size = 8192;
+  growing.grows_from = 4096;
+  ArrayEntry smaller = On(growing);
+  smaller.size = 4096;
+  const auto adoption = PlanAdoption({}, {On(leaving), smaller}, 7);
+  ASSERT_TRUE(adoption.ok()) << adoption.status();
+  const Dataset& one = adoption->datasets[0];
+  EXPECT_FALSE(one.desired.leave);
+  EXPECT_TRUE(one.operation.done);
+  EXPECT_EQ(one.operation.cause, "io") << "it did not happen";
+  EXPECT_EQ(adoption->datasets[1].size, 8192U);
+  EXPECT_EQ(adoption->datasets[1].grows_from, 4096U);
+}
+
 TEST(Adoption, WhatTakesSpaceIsNeverFormattedAgain) {
   Dataset blank = Attached(1, "db", 1);
   blank.formatted = false;

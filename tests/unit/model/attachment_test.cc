@@ -38,20 +38,20 @@ TEST(Attachment, AFreshOneWaitsForTheCommitBeforeItMounts) {
                                               LocalStep::kReportFormatted}));
   EXPECT_EQ(a.stage, Stage::kFormatted);
   a = OnAttachOrder(a, 3, true);
-  EXPECT_EQ(RunTo(a), (std::vector<LocalStep>{LocalStep::kMount, LocalStep::kGrow, LocalStep::kReportAttached}));
+  EXPECT_EQ(RunTo(a), (std::vector<LocalStep>{LocalStep::kMount, LocalStep::kReportAttached, LocalStep::kGrow}));
 }
 
 TEST(Attachment, ARepeatedOrderIsReportedAgainAndLooksAtTheSizeAlone) {
   Attachment a = Mounted();
   a = OnAttachOrder(a, 3, true);
-  EXPECT_EQ(RunTo(a), (std::vector<LocalStep>{LocalStep::kGrow, LocalStep::kReportAttached}));
+  EXPECT_EQ(RunTo(a), (std::vector<LocalStep>{LocalStep::kReportAttached, LocalStep::kGrow}));
 }
 
 TEST(Attachment, ARenewalIsReportedOnlyWhenLoggedInAgain) {
   Attachment a = OnAttachOrder(Mounted(), 4, true);
   EXPECT_EQ(NextLocalStep(a), LocalStep::kNone);
   a.session_epoch = 4;
-  EXPECT_EQ(RunTo(a), (std::vector<LocalStep>{LocalStep::kGrow, LocalStep::kReportAttached}));
+  EXPECT_EQ(RunTo(a), (std::vector<LocalStep>{LocalStep::kReportAttached, LocalStep::kGrow}));
 }
 
 TEST(Attachment, ReleaseKeepsTheOrderOfTheContract) {

@@ -127,6 +127,21 @@ TEST_F(ExchangeTest, TheSecondIsInUseAndTheFirstGoesHome) {
   EXPECT_EQ(Of(kOne).placement.node, kAlpha);
 }
 
+TEST_F(ExchangeTest, NobodyLeavesForTheSakeOfADeadNode) {
+  ASSERT_TRUE(Ask(kOne, kTwo).ok());
+  PlanThrough(cluster_, kOne);
+  ASSERT_TRUE(Tell(cluster_, kOne, OutcomeKind::kReleased));
+  ASSERT_TRUE(Tell(cluster_, kOne, OutcomeKind::kRevoked));
+  cluster_.SetLiveness(kAlpha, Liveness::kDown);
+  Advance();
+  EXPECT_EQ(Of(kOne).operation.cause, "node-down");
+  EXPECT_EQ(Of(kTwo).operation.cause, "node-down");
+  EXPECT_EQ(Of(kTwo).placement.phase, Phase::kAttached);
+  EXPECT_FALSE(PlanThrough(cluster_, kTwo).has_value());
+  cluster_.SetLiveness(kAlpha, Liveness::kConnected);
+  EXPECT_EQ(PlanThrough(cluster_, kOne)->kind, ActionKind::kArrayGrant) << "it comes home";
+}
+
 TEST_F(ExchangeTest, OnOneNodeOnlyTheNamesChange) {
   const auto moved = PlanRename(cluster_, {.operation_id = "m", .id = kTwo, .node = kAlpha, .name = "two"});
   ASSERT_TRUE(moved.ok());

@@ -200,8 +200,10 @@ TEST_F(PlannerTest, ALunGrowsBetweenTwoSessionsOfItsNode) {
   granted(2 * before, "");
   EXPECT_EQ(record().grows_from, 0U);
   EXPECT_EQ(Next(), ActionKind::kAgentAttach);
+  ASSERT_TRUE(Tell(cluster_, kId, OutcomeKind::kAttached));
   ASSERT_TRUE(Tell(cluster_, kId, OutcomeKind::kAttached, "the filesystem follows"));
   EXPECT_EQ(record().error, "the filesystem follows");
+  EXPECT_FALSE(Tell(cluster_, kId, OutcomeKind::kAttached, "the filesystem follows"));
   EXPECT_TRUE(AtRest());
 
   // Granted by who had not heard of the wish.
