@@ -108,20 +108,19 @@ void Truth::Commits(const Batch& batch) {
   }
 }
 
-// Both or neither, in one batch.
+// Both or neither, in one batch, which may hold the next operation of either already.
 void Truth::CommitsExchanges(const Batch& batch) {
-  const auto through = [](const Dataset& dataset) {
-    const Operation& operation = dataset.operation;
-    return operation.kind == "exchange" && operation.done && operation.cause.empty();
+  const auto through = [](const Dataset& dataset, const std::string& operation) {
+    const auto is_it = [&](const Operation& each) { return each.id == operation && each.done && each.cause.empty(); };
+    return is_it(dataset.operation) || std::any_of(dataset.earlier.begin(), dataset.earlier.end(), is_it);
   };
   for (const Dataset& dataset : batch.put) {
     const Dataset* before = durable_.Find(dataset.id);
-    const bool was = before != nullptr && before->operation == dataset.operation;
-    if (!through(dataset) || was) continue;
-    const auto other = std::find_if(batch.put.begin(), batch.put.end(), [&](const Dataset& each) {
-      return each.id == dataset.operation.with && each.operation.id == dataset.operation.id;
-    });
-    if (other == batch.put.end() || !through(*other)) {
+    const Operation& operation = dataset.operation;
+    const bool was = before != nullptr && before->operation == operation;
+    if (operation.kind != "exchange" || was || !through(dataset, operation.id)) continue;
+    if (std::none_of(batch.put.begin(), batch.put.end(),
+                     [&](const Dataset& each) { return each.id == operation.with && through(each, operation.id); })) {
       Violated(absl::StrCat(dataset.id.Short(), ": changes places without the other"));
     }
   }
