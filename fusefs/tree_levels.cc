@@ -54,11 +54,12 @@ std::string UuidTarget(const View& view, const CatalogDataset& dataset) {
 
 }  // namespace
 
-Tree::Tree(const View& view, InodeTable& inodes, Datasets& datasets, Operations& operations, Refusals& refusals,
-           std::function<bool()> control_reached)
+Tree::Tree(const View& view, InodeTable& inodes, Datasets& datasets, InfoFiles& info, Operations& operations,
+           Refusals& refusals, std::function<bool()> control_reached)
     : view_(view),
       inodes_(inodes),
       datasets_(datasets),
+      info_(info),
       operations_(operations),
       refusals_(refusals),
       control_reached_(std::move(control_reached)),
@@ -85,6 +86,9 @@ std::optional<struct stat> Tree::Shown(const Inode& node) {
       if (!dataset || !dataset->node.empty()) return std::nullopt;
       return Directory(TrashedInode(*dataset), 0555, 0);
     }
+    case InodeKind::kInfo:
+    case InodeKind::kInfoFile:
+      return info_.Attributes(node);
     case InodeKind::kDataset: {
       const auto dataset = view_.Find(node.dataset);
       if (!dataset || dataset->node.empty()) return std::nullopt;
@@ -113,6 +117,10 @@ void Tree::Lookup(Request request, const Inode& parent, const std::string& name)
     if (const auto dataset = view_.FindTrashed(name)) found = inodes_.Trashed(dataset->id);
   } else if (parent.kind == InodeKind::kTrashed) {
     // Nothing is in there: who wants to see the data restores it.
+  } else if (parent.kind == InodeKind::kInfo) {
+    found = info_.Find(name);
+  } else if (name == kInfoName) {
+    found = inodes_.Info();
   } else if (name == kTrashName) {
     found = inodes_.Trash();
   } else if (name == "self") {
@@ -144,6 +152,8 @@ void Tree::ReadLink(Request request, const Inode& node) {
 }
 
 void Tree::Access(Request request, const Inode& node, int mask) {
+  const bool info = node.kind == InodeKind::kInfo || node.kind == InodeKind::kInfoFile;
+  if (info && (mask & W_OK) != 0) return request.Error(EPERM);
   const bool denied =
       (mask & W_OK) != 0 && node.kind != InodeKind::kSelf && node.kind != InodeKind::kUuidLink && !MayChange(request);
   request.Error(denied ? EACCES : 0);
@@ -157,9 +167,12 @@ std::vector<Tree::Listed> Tree::List(const Inode& directory) {
   if (directory.kind == InodeKind::kTree) {
     add("self", Symlink(TreeInode("self"), 0));
     add(kTrashName, Directory(TreeInode(kTrashName), 0, 0));
+    add(kInfoName, Directory(TreeInode(kInfoName), 0, 0));
     for (const CatalogNode& node : view_.Nodes()) add(node.name, Directory(NodeInode(node.id), 0, 0));
   } else if (directory.kind == InodeKind::kTrash) {
     for (const CatalogDataset& dataset : view_.Trash()) add(TrashName(dataset), Directory(TrashedInode(dataset), 0, 0));
+  } else if (directory.kind == InodeKind::kInfo) {
+    for (InfoFiles::Listed& file : info_.List()) add(std::move(file.name), file.shown);
   } else if (directory.kind == InodeKind::kNodeDirectory) {
     for (const CatalogDataset& dataset : view_.List(directory.node)) {
       const bool mounted = dataset.serial != 0 && view_.IsHere(dataset);
@@ -211,13 +224,23 @@ void Tree::ReleaseDirectory(Request request, uint64_t listing) {
 }
 
 void Tree::Statfs(Request request, const Inode& node) {
+  uint64_t size = 0;
+  uint64_t free = 0;
+  if (const auto dataset = node.dataset.empty() ? std::nullopt : view_.Find(node.dataset)) {
+    size = dataset->size;
+    free = size - std::min(size, dataset->used);
+  } else {
+    // The tree has no space of its own: all of its datasets live in one pool, wherever they are.
+    const CatalogPool pool = view_.Pool();
+    free = pool.free;
+    // What .trash uses is what purging all of it would free.
+    size = node.kind == InodeKind::kTrash ? pool.trash + pool.free : pool.size;
+  }
   struct statvfs space {};
   space.f_bsize = space.f_frsize = 4096;
   space.f_namemax = 255;
-  if (node.InsideDataset()) {
-    const auto dataset = view_.Find(node.dataset);
-    if (dataset) space.f_blocks = dataset->size / space.f_frsize;
-  }
+  space.f_blocks = size / space.f_frsize;
+  space.f_bfree = space.f_bavail = free / space.f_frsize;
   request.Statfs(space);
 }
 
