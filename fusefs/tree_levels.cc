@@ -17,6 +17,9 @@ namespace {
 
 constexpr uint64_t kTreeInode = 1;
 
+// Seconds. The kernel rounds up to its ticks, so this is a few milliseconds.
+constexpr double kThisCall = 0.001;
+
 uint64_t TrashedInode(const CatalogDataset& dataset) { return TreeInode(absl::StrCat("trash ", dataset.id.str())); }
 
 // Asked once: a name service may be slow, and the threads that receive requests must not wait for it.
@@ -101,10 +104,15 @@ std::optional<struct stat> Tree::Shown(const Inode& node) {
 }
 
 void Tree::ReplyEntry(Request request, const std::shared_ptr<const Inode>& node, const struct stat& attributes) {
-  // No timeouts: another machine may change any of this, and every look must find the present.
+  // Nothing is to be believed for longer than this call: another machine may change any of it, and every look must find
+  // the present. Yet the stat that asks this shall not ask for the attributes again, unless they are ext4's, which the
+  // native path may change between the two.
   fuse_entry_param entry{};
   entry.ino = node->id;
   entry.attr = attributes;
+  if (IsTreeInode(attributes.st_ino)) entry.attr_timeout = kThisCall;
+  // On the way to one name after the other, the directory of a node stays what it is.
+  if (node->kind == InodeKind::kNodeDirectory) entry.entry_timeout = kThisCall;
   if (!request.Entry(entry)) inodes_.Forget(node->id, 1);
 }
 
