@@ -3,32 +3,22 @@
 #include <linux/capability.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <string>
-#include <string_view>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "engine/base/cgroup.h"
 #include "engine/base/file.h"
 
 namespace flocker {
 namespace {
 
-// docker, podman and containerd name a container's cgroup after its id: 64 hex digits, with or without other words
-// around them ("docker-<id>.scope").
 std::string ContainerOf(pid_t pid) {
-  constexpr size_t kIdLength = 64;
   const auto cgroup = ReadFile(absl::StrCat("/proc/", pid, "/cgroup"));
-  if (!cgroup.ok()) return {};  // it has ended, or is in a pid namespace that we do not see
-  size_t run = 0;
-  for (size_t i = 0; i < cgroup->size(); ++i) {
-    const char c = (*cgroup)[i];
-    run = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') ? run + 1 : 0;
-    if (run == kIdLength) return cgroup->substr(i + 1 - kIdLength, kIdLength);
-  }
-  return {};
+  // Not there: it has ended, or is in a pid namespace that we do not see.
+  return cgroup.ok() ? ContainerIdFromCgroup(*cgroup) : std::string();
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 #include "fusefs/datasets.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/clock.h"
 #include "engine/base/status.h"
 #include "engine/catalog/inode_numbers.h"
 #include "fusefs/errno.h"
@@ -89,6 +91,7 @@ Datasets::Judgement Datasets::Judge(const Visit& visit) {
     return judgement;
   }
   if (dataset->serial == 0) {
+    if (!state.missing_since) NoteMissing();
     judgement.verdict = Verdict::kWait;
     judgement.why =
         Refuse(Cause::kTimeout, absl::StrCat("it is not attached yet (", std::string(PhaseName(dataset->phase)),
@@ -158,10 +161,23 @@ struct stat Datasets::RootAttributes(const CatalogDataset& dataset) {
   return seen ? state->second.root : DescribedRoot(dataset);
 }
 
+void Datasets::NoteMissing() {
+  const absl::Time now = SteadyNow();
+  for (const CatalogDataset& dataset : view_.Here()) {
+    if (dataset.serial != 0) continue;
+    auto& since = states_[dataset.id].missing_since;
+    if (!since) since = now;
+  }
+}
+
 void Datasets::Park(Request request, Visit visit) {
   const uint64_t id = next_parked_++;
+  absl::Duration patience = options_.attach_timeout;
+  if (const auto since = states_[visit.dataset].missing_since; visit.listing && since) {
+    patience = std::max(absl::ZeroDuration(), *since + options_.attach_timeout - SteadyNow());
+  }
   parked_.push_back(Parked{std::move(request), std::move(visit), id});
-  deadlines_.After(options_.attach_timeout, [this, id] { Expire(id); });
+  deadlines_.After(patience, [this, id] { Expire(id); });
   // With the mutex held: nobody can answer, and so free, the request meanwhile.
   NotifyOnInterrupt(parked_.back().request, id);
 }
@@ -279,6 +295,7 @@ void Datasets::CatalogChanged() {
     for (auto at = states_.begin(); at != states_.end();) {
       auto& [id, state] = *at;
       const auto dataset = view_.Find(id);
+      if (!dataset || dataset->serial != 0 || !view_.IsHere(*dataset)) state.missing_since.reset();
       state.past.remove_if([](const std::weak_ptr<LocalMount>& past) { return past.expired(); });
       if (state.attachment != nullptr && (!dataset || dataset->serial != state.attachment->serial())) {
         state.past.push_back(state.attachment);

@@ -47,6 +47,9 @@ class Datasets {
     DatasetId dataset;
     std::optional<uint32_t> serial;  // the attachment it is about; none for the dataset's root, which outlives them
     Work work;
+    // Only to list it. That waits until attach_timeout after the dataset was first seen to be missing, and no longer,
+    // so what walks the whole tree waits once and not for each dataset that cannot be attached.
+    bool listing = false;
   };
   void Enter(Request request, Visit visit) EXCLUDES(mutex_);
 
@@ -89,6 +92,7 @@ class Datasets {
   };
   struct State {
     bool gated = false;
+    std::optional<absl::Time> missing_since;    // seen not to be attached here since then; monotonic
     std::shared_ptr<LocalMount> attachment;     // the present one, once somebody used it
     std::list<std::weak_ptr<LocalMount>> past;  // earlier ones with files still open
     uint32_t root_serial = 0;                   // the attachment that `root` was seen in
@@ -105,6 +109,8 @@ class Datasets {
   Judgement Judge(const Visit& visit) REQUIRES(mutex_);
   absl::StatusOr<LocalMount::Use> Attach(State& state, const CatalogDataset& dataset) REQUIRES(mutex_);
   void Park(Request request, Visit visit) REQUIRES(mutex_);
+  // Sets missing_since wherever it is due: somebody has just met such a dataset, and may walk on to the next.
+  void NoteMissing() REQUIRES(mutex_);
   // Carries out a judgement that is not kWait.
   void Act(Request request, Visit visit, Judgement judgement) EXCLUDES(mutex_);
   // Judges those parked again. Whoever still has to wait stays where it is: its deadline and interrupt look there.

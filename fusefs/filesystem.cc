@@ -32,7 +32,8 @@ Filesystem::Filesystem(const Options& options)
       operations_(
           options.operations, [this](rpc::TreeUp message) { return Send(std::move(message)); }, deadlines_),
       datasets_(options.datasets, view_, refusals_, deadlines_, threads_),
-      tree_(view_, inodes_, datasets_, operations_, refusals_, [this] { return ControlReached(); }) {}
+      info_(view_, inodes_, [this] { return Reached(); }),
+      tree_(view_, inodes_, datasets_, info_, operations_, refusals_, [this] { return ControlReached(); }) {}
 
 Filesystem::~Filesystem() = default;
 
@@ -45,10 +46,10 @@ bool Filesystem::Shutdown(absl::Duration patience) {
   return threads_.WaitUntilNone(patience);
 }
 
-void Filesystem::Inside(Request request, const InodePtr& node, Datasets::Work work) {
+void Filesystem::Inside(Request request, const InodePtr& node, Datasets::Work work, bool listing) {
   std::optional<uint32_t> serial;
   if (node->kind == InodeKind::kFile) serial = node->serial;
-  datasets_.Enter(std::move(request), {node->dataset, serial, std::move(work)});
+  datasets_.Enter(std::move(request), {node->dataset, serial, std::move(work), listing});
 }
 
 void Filesystem::Work(Request request, LocalMount::Use use, Datasets::Work work) {

@@ -11,6 +11,7 @@
 #include "fusefs/agent_link.h"
 #include "fusefs/datasets.h"
 #include "fusefs/deadlines.h"
+#include "fusefs/info_files.h"
 #include "fusefs/inode_table.h"
 #include "fusefs/interrupt.h"
 #include "fusefs/open_files.h"
@@ -77,6 +78,7 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   void CopyRange(Request request, uint64_t from, off_t from_offset, uint64_t to, off_t to_offset, size_t size,
                  int flags);
   void Control(Request request, uint64_t node, uint64_t handle, Passthrough::Control control);
+  void Poll(Request request, uint64_t handle, PollHandle wanted);
   void Release(Request request, uint64_t handle);
   void OpenDirectory(Request request, uint64_t node);
   void ReadDirectory(Request request, uint64_t node, uint64_t handle, size_t size, off_t offset);
@@ -90,8 +92,9 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
 
  private:
   using InodePtr = std::shared_ptr<const Inode>;
-  // Runs `work(Request, LocalMount::Use)` inside the dataset of `node` when that can be.
-  void Inside(Request request, const InodePtr& node, Datasets::Work work);
+  // Runs `work(Request, LocalMount::Use)` inside the dataset of `node` when that can be. `listing`: see
+  // Datasets::Visit.
+  void Inside(Request request, const InodePtr& node, Datasets::Work work, bool listing = false);
   static void Work(Request request, LocalMount::Use use, Datasets::Work work);
   // For what must not wait, such as all that `ls -l` asks of a dataset's own directory: empty unless the dataset of
   // `node` is open right now.
@@ -107,6 +110,7 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   void News();
   bool Send(rpc::TreeUp message);
   bool ControlReached() const;
+  Reach Reached() const;
 
   // In this order: each uses only those above it, and the link, which calls into all of them, ends first.
   WorkerThreads threads_;
@@ -118,6 +122,7 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   Refusals refusals_;
   Operations operations_;
   Datasets datasets_;
+  InfoFiles info_;
   Tree tree_;
   std::atomic<bool> control_reachable_{false};
   std::unique_ptr<AgentLink> link_;  // set once before requests that use it can come

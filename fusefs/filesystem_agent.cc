@@ -16,6 +16,10 @@ bool Filesystem::Send(rpc::TreeUp message) { return link_ != nullptr && link_->S
 
 bool Filesystem::ControlReached() const { return link_ != nullptr && link_->connected() && control_reachable_.load(); }
 
+Reach Filesystem::Reached() const {
+  return {.agent = link_ != nullptr && link_->connected(), .control = ControlReached()};
+}
+
 void Filesystem::Interrupted(uint64_t id) {
   // Not here: libfuse holds its lock on the request.
   deadlines_.Soon([this, id] { datasets_.Interrupt(id); });
@@ -52,6 +56,8 @@ void Filesystem::OnMessage(const rpc::TreeDown& message) {
     case rpc::TreeDown::kControl:
       control_reachable_ = message.control().reachable();
       return;
+    case rpc::TreeDown::kEvents:
+      return info_.Happened(message.events());
     case rpc::TreeDown::kWelcome:  // the link's
     case rpc::TreeDown::KIND_NOT_SET:
       return;

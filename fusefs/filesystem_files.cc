@@ -1,4 +1,6 @@
 // Requests about open files and directories.
+#include <poll.h>
+
 #include <cerrno>
 #include <utility>
 
@@ -23,6 +25,7 @@ void Filesystem::CloseOnWorker(std::shared_ptr<OpenFile> file) {
 void Filesystem::Open(Request request, uint64_t id, int flags) {
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
+  if (node->kind == InodeKind::kInfoFile) return info_.Open(std::move(request), *node, flags);
   if (node->kind != InodeKind::kFile) return request.Error(EPERM);
   Inside(std::move(request), node, [this, node, flags](Request inside, LocalMount::Use in) {
     passthrough_.Open(std::move(inside), std::move(in), *node, flags);
@@ -39,6 +42,7 @@ void Filesystem::Create(Request request, uint64_t parent, const std::string& nam
 }
 
 void Filesystem::Read(Request request, uint64_t handle, size_t size, off_t offset, int flags) {
+  if (InfoFiles::Owns(handle)) return info_.Read(std::move(request), handle, size, offset);
   WithFile(std::move(request), handle, [this, size, offset, flags](Request inside, OpenFile& file) {
     passthrough_.Read(std::move(inside), file, size, offset, flags);
   });
@@ -51,6 +55,7 @@ void Filesystem::Write(Request request, uint64_t handle, Passthrough::Write writ
 }
 
 void Filesystem::Sync(Request request, uint64_t handle, bool data_only) {
+  if (InfoFiles::Owns(handle)) return request.Error(0);  // nothing of it is anybody's to write
   WithFile(std::move(request), handle, [this, data_only](Request inside, OpenFile& file) {
     passthrough_.Sync(std::move(inside), file, data_only);
   });
@@ -63,6 +68,7 @@ void Filesystem::Allocate(Request request, uint64_t handle, int mode, off_t offs
 }
 
 void Filesystem::Seek(Request request, uint64_t handle, off_t offset, int whence) {
+  if (InfoFiles::Owns(handle)) return request.Error(EINVAL);  // SEEK_DATA and SEEK_HOLE; the kernel does the others
   WithFile(std::move(request), handle, [this, offset, whence](Request inside, OpenFile& file) {
     passthrough_.Seek(std::move(inside), file, offset, whence);
   });
@@ -70,6 +76,8 @@ void Filesystem::Seek(Request request, uint64_t handle, off_t offset, int whence
 
 void Filesystem::CopyRange(Request request, uint64_t from, off_t from_offset, uint64_t to, off_t to_offset, size_t size,
                            int flags) {
+  // Makes the kernel read and write instead (fs/fuse/file.c, fuse_copy_file_range).
+  if (InfoFiles::Owns(from)) return request.Error(EXDEV);
   std::shared_ptr<OpenFile> target = files_.Find(to);
   if (target == nullptr) return request.Error(ESTALE);
   WithFile(std::move(request), from,
@@ -87,7 +95,13 @@ void Filesystem::Control(Request request, uint64_t id, uint64_t handle, Passthro
   });
 }
 
+void Filesystem::Poll(Request request, uint64_t handle, PollHandle wanted) {
+  if (InfoFiles::Owns(handle)) return info_.Poll(std::move(request), handle, std::move(wanted));
+  request.Polled(POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);  // poll(2): regular files are always ready
+}
+
 void Filesystem::Release(Request request, uint64_t handle) {
+  if (InfoFiles::Owns(handle)) return info_.Release(std::move(request), handle);
   if (auto file = files_.Remove(handle)) CloseOnWorker(std::move(file));
   request.Error(0);  // nobody waits for it (the kernel sends RELEASE after close returned)
 }
@@ -96,9 +110,10 @@ void Filesystem::OpenDirectory(Request request, uint64_t id) {
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (!node->InsideDataset()) return tree_.OpenDirectory(std::move(request), *node);
-  Inside(std::move(request), node, [this, node](Request inside, LocalMount::Use in) {
+  auto work = [this, node](Request inside, LocalMount::Use in) {
     passthrough_.OpenDirectory(std::move(inside), std::move(in), *node);
-  });
+  };
+  Inside(std::move(request), node, std::move(work), /*listing=*/true);
 }
 
 void Filesystem::ReadDirectory(Request request, uint64_t id, uint64_t handle, size_t size, off_t offset) {

@@ -120,6 +120,10 @@ void IoCtl(fuse_req_t req, fuse_ino_t node, unsigned command, void*, fuse_file_i
   Of(req).Control(Request(req), node, info->fh, {command, std::string(argument), out_size});
 }
 
+void Poll(fuse_req_t req, fuse_ino_t, fuse_file_info* info, fuse_pollhandle* wanted) {
+  Of(req).Poll(Request(req), info->fh, PollHandle(wanted));
+}
+
 void Release(fuse_req_t req, fuse_ino_t, fuse_file_info* info) { Of(req).Release(Request(req), info->fh); }
 
 void OpenDir(fuse_req_t req, fuse_ino_t node, fuse_file_info*) { Of(req).OpenDirectory(Request(req), node); }
@@ -177,6 +181,7 @@ fuse_lowlevel_ops MakeOperations() {
   ops.lseek = LSeek;
   ops.copy_file_range = CopyFileRange;
   ops.ioctl = IoCtl;
+  ops.poll = Poll;
   ops.release = Release;
   ops.opendir = OpenDir;
   ops.readdir = ReadDir;

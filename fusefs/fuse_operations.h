@@ -8,7 +8,7 @@ namespace flocker {
 // Its userdata is a Filesystem, as an InterruptListener (see session.cc).
 //
 // Not in it, on purpose: flush (nothing happens at close but what the kernel does itself), locks (the kernel keeps
-// them, for this machine, which is the only one that has the dataset), ioctl, poll, bmap.
+// them, for this machine, which is the only one that has the dataset), bmap.
 const fuse_lowlevel_ops& FuseOperations();
 
 }  // namespace flocker

@@ -54,6 +54,13 @@ std::shared_ptr<const Inode> InodeTable::Trashed(const DatasetId& dataset) {
   return Remember(absl::StrCat("x", dataset.str()), {.kind = InodeKind::kTrashed, .dataset = dataset});
 }
 
+std::shared_ptr<const Inode> InodeTable::Info() { return Remember("i", {.kind = InodeKind::kInfo}); }
+
+std::shared_ptr<const Inode> InodeTable::Info(InfoFile file, uint64_t from) {
+  return Remember(absl::StrCat("I", static_cast<int>(file), ".", from),
+                  {.kind = InodeKind::kInfoFile, .file = file, .from = from});
+}
+
 std::shared_ptr<const Inode> InodeTable::Dataset(const DatasetId& dataset, const Place& place) {
   return Remember(DatasetKey(dataset, place), {.kind = InodeKind::kDataset, .dataset = dataset});
 }

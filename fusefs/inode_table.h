@@ -21,7 +21,12 @@ enum class InodeKind {
   kTrashed,        // /flocker/.trash/<name>@<uuid8>: shown as an empty directory
   kDataset,        // /flocker/<node>/<name>, attached or not
   kFile,           // anything below a dataset, of one attachment
+  kInfo,           // /flocker/.flocker
+  kInfoFile,       // /flocker/.flocker/<file>
 };
+
+// The files of /flocker/.flocker.
+enum class InfoFile { kStatus, kEvents, kVersion, kMetrics };
 
 // Names a file of one filesystem without holding it (open_by_handle_at(2)).
 struct FileHandle {
@@ -33,10 +38,12 @@ struct FileHandle {
 struct Inode {
   uint64_t id = 0;
   InodeKind kind = InodeKind::kTree;
-  NodeId node;          // kNodeDirectory
-  DatasetId dataset;    // kUuidLink, kTrashed, kDataset, kFile
-  uint32_t serial = 0;  // kFile: of its attachment
-  FileHandle handle;    // kFile
+  NodeId node;                        // kNodeDirectory
+  DatasetId dataset;                  // kUuidLink, kTrashed, kDataset, kFile
+  uint32_t serial = 0;                // kFile: of its attachment
+  FileHandle handle;                  // kFile
+  InfoFile file = InfoFile::kStatus;  // kInfoFile
+  uint64_t from = 0;                  // kInfoFile: where in all the events it begins (EventFile)
 
   bool InsideDataset() const { return kind == InodeKind::kDataset || kind == InodeKind::kFile; }
 };
@@ -65,6 +72,8 @@ class InodeTable {
   std::shared_ptr<const Inode> UuidLink(const DatasetId& dataset);
   std::shared_ptr<const Inode> Trash();
   std::shared_ptr<const Inode> Trashed(const DatasetId& dataset);
+  std::shared_ptr<const Inode> Info();
+  std::shared_ptr<const Inode> Info(InfoFile file, uint64_t from);
   // The same id as long as the dataset stays at this place or this kernel moves it. Anybody else's move gives it a new
   // one: the kernel allows a directory one name only, and would have to move its own under locks it may not get.
   std::shared_ptr<const Inode> Dataset(const DatasetId& dataset, const Place& place);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,12 @@
 #include <vector>
 
 namespace flocker {
+
+// Whom to wake with fuse_lowlevel_notify_poll; null when the kernel wants nobody woken.
+struct DestroyPollHandle {
+  void operator()(fuse_pollhandle* handle) const { fuse_pollhandle_destroy(handle); }
+};
+using PollHandle = std::unique_ptr<fuse_pollhandle, DestroyPollHandle>;
 
 // Owns a fuse_req_t. It may be kept and answered later from any thread: whoever waits for something is such an object
 // in a table, never a thread. One that is destroyed unanswered answers EIO, so that no caller hangs.
@@ -52,6 +59,7 @@ class Request {
   void Written(size_t size) { fuse_reply_write(Take(), size); }
   void Statfs(const struct statvfs& statfs) { fuse_reply_statfs(Take(), &statfs); }
   void Controlled(std::string_view result) { fuse_reply_ioctl(Take(), 0, result.data(), result.size()); }
+  void Polled(unsigned ready) { fuse_reply_poll(Take(), ready); }  // POLLIN | …
   void Offset(off_t offset) { fuse_reply_lseek(Take(), offset); }
   // The answer to getxattr and listxattr: the size alone when the caller's buffer has `room` 0, ERANGE when too small.
   void Attribute(std::string_view value, size_t room);

@@ -1,5 +1,5 @@
-// The levels of /flocker above the datasets: node directories, `self`, `<uuid>` and the datasets' directories
-// themselves.
+// The levels of /flocker above the datasets: node directories, `self`, `<uuid>`, .trash, .flocker and the datasets'
+// directories themselves.
 #pragma once
 
 #include <sys/types.h>
@@ -19,6 +19,7 @@
 #include "engine/catalog/catalog.h"
 #include "engine/model/operations.h"
 #include "fusefs/datasets.h"
+#include "fusefs/info_files.h"
 #include "fusefs/inode_table.h"
 #include "fusefs/operations.h"
 #include "fusefs/refusals.h"
@@ -32,8 +33,8 @@ namespace flocker {
 class Tree {
  public:
   // `control_reached`: may anything be changed at all?
-  Tree(const View& view, InodeTable& inodes, Datasets& datasets, Operations& operations, Refusals& refusals,
-       std::function<bool()> control_reached);
+  Tree(const View& view, InodeTable& inodes, Datasets& datasets, InfoFiles& info, Operations& operations,
+       Refusals& refusals, std::function<bool()> control_reached);
 
   // tree_levels.cc: what there is. Nodes are of every kind but kFile; `parent` is none of a dataset's.
   void Lookup(Request request, const Inode& parent, const std::string& name);
@@ -43,7 +44,8 @@ class Tree {
   void OpenDirectory(Request request, const Inode& node);
   void ReadDirectory(Request request, uint64_t listing, size_t size, off_t offset);
   void ReleaseDirectory(Request request, uint64_t listing);
-  // Of a dataset or anything inside one that is not mounted here; of the tree.
+  // Of a dataset that is not mounted here and of anything inside: its size, and what it takes of the pool. Of every
+  // other place: the pool. Both as control last saw them.
   void Statfs(Request request, const Inode& node);
 
   // tree_attributes.cc: flocker.* of a dataset's directory, `name` without that. No value: it is to be removed.
@@ -85,6 +87,7 @@ class Tree {
   const View& view_;
   InodeTable& inodes_;
   Datasets& datasets_;
+  InfoFiles& info_;
   Operations& operations_;
   Refusals& refusals_;
   const std::function<bool()> control_reached_;

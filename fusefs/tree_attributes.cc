@@ -30,6 +30,7 @@ std::string All(const CatalogDataset& dataset, const std::string& node, const rp
                         {"name", dataset.name},
                         {"node", node},
                         {"size", dataset.size},
+                        {"used", dataset.used},
                         {"state", PhaseName(dataset.phase)},
                         {"epoch", dataset.epoch},
                         {"created", Created(dataset)},
@@ -53,6 +54,7 @@ std::optional<std::string> ValueOf(std::string_view name, const CatalogDataset& 
   if (name == "node") return UnlessEmpty(node);
   if (name == "state") return std::string(PhaseName(dataset.phase));
   if (name == "size") return absl::StrCat(dataset.size);
+  if (name == "used") return dataset.used != 0 ? std::optional(absl::StrCat(dataset.used)) : std::nullopt;
   if (name == "epoch") return absl::StrCat(dataset.epoch);
   if (name == "error") return UnlessEmpty(dataset.error);
   if (name == "created") return Created(dataset);

@@ -17,6 +17,9 @@ namespace {
 
 constexpr uint64_t kTreeInode = 1;
 
+// Seconds. The kernel rounds up to its ticks, so this is a few milliseconds.
+constexpr double kThisCall = 0.001;
+
 uint64_t TrashedInode(const CatalogDataset& dataset) { return TreeInode(absl::StrCat("trash ", dataset.id.str())); }
 
 // Asked once: a name service may be slow, and the threads that receive requests must not wait for it.
@@ -54,11 +57,12 @@ std::string UuidTarget(const View& view, const CatalogDataset& dataset) {
 
 }  // namespace
 
-Tree::Tree(const View& view, InodeTable& inodes, Datasets& datasets, Operations& operations, Refusals& refusals,
-           std::function<bool()> control_reached)
+Tree::Tree(const View& view, InodeTable& inodes, Datasets& datasets, InfoFiles& info, Operations& operations,
+           Refusals& refusals, std::function<bool()> control_reached)
     : view_(view),
       inodes_(inodes),
       datasets_(datasets),
+      info_(info),
       operations_(operations),
       refusals_(refusals),
       control_reached_(std::move(control_reached)),
@@ -85,6 +89,9 @@ std::optional<struct stat> Tree::Shown(const Inode& node) {
       if (!dataset || !dataset->node.empty()) return std::nullopt;
       return Directory(TrashedInode(*dataset), 0555, 0);
     }
+    case InodeKind::kInfo:
+    case InodeKind::kInfoFile:
+      return info_.Attributes(node);
     case InodeKind::kDataset: {
       const auto dataset = view_.Find(node.dataset);
       if (!dataset || dataset->node.empty()) return std::nullopt;
@@ -97,10 +104,15 @@ std::optional<struct stat> Tree::Shown(const Inode& node) {
 }
 
 void Tree::ReplyEntry(Request request, const std::shared_ptr<const Inode>& node, const struct stat& attributes) {
-  // No timeouts: another machine may change any of this, and every look must find the present.
+  // Nothing is to be believed for longer than this call: another machine may change any of it, and every look must find
+  // the present. Yet the stat that asks this shall not ask for the attributes again, unless they are ext4's, which the
+  // native path may change between the two.
   fuse_entry_param entry{};
   entry.ino = node->id;
   entry.attr = attributes;
+  if (IsTreeInode(attributes.st_ino)) entry.attr_timeout = kThisCall;
+  // On the way to one name after the other, the directory of a node stays what it is.
+  if (node->kind == InodeKind::kNodeDirectory) entry.entry_timeout = kThisCall;
   if (!request.Entry(entry)) inodes_.Forget(node->id, 1);
 }
 
@@ -113,6 +125,10 @@ void Tree::Lookup(Request request, const Inode& parent, const std::string& name)
     if (const auto dataset = view_.FindTrashed(name)) found = inodes_.Trashed(dataset->id);
   } else if (parent.kind == InodeKind::kTrashed) {
     // Nothing is in there: who wants to see the data restores it.
+  } else if (parent.kind == InodeKind::kInfo) {
+    found = info_.Find(name);
+  } else if (name == kInfoName) {
+    found = inodes_.Info();
   } else if (name == kTrashName) {
     found = inodes_.Trash();
   } else if (name == "self") {
@@ -144,6 +160,8 @@ void Tree::ReadLink(Request request, const Inode& node) {
 }
 
 void Tree::Access(Request request, const Inode& node, int mask) {
+  const bool info = node.kind == InodeKind::kInfo || node.kind == InodeKind::kInfoFile;
+  if (info && (mask & W_OK) != 0) return request.Error(EPERM);
   const bool denied =
       (mask & W_OK) != 0 && node.kind != InodeKind::kSelf && node.kind != InodeKind::kUuidLink && !MayChange(request);
   request.Error(denied ? EACCES : 0);
@@ -157,9 +175,12 @@ std::vector<Tree::Listed> Tree::List(const Inode& directory) {
   if (directory.kind == InodeKind::kTree) {
     add("self", Symlink(TreeInode("self"), 0));
     add(kTrashName, Directory(TreeInode(kTrashName), 0, 0));
+    add(kInfoName, Directory(TreeInode(kInfoName), 0, 0));
     for (const CatalogNode& node : view_.Nodes()) add(node.name, Directory(NodeInode(node.id), 0, 0));
   } else if (directory.kind == InodeKind::kTrash) {
     for (const CatalogDataset& dataset : view_.Trash()) add(TrashName(dataset), Directory(TrashedInode(dataset), 0, 0));
+  } else if (directory.kind == InodeKind::kInfo) {
+    for (InfoFiles::Listed& file : info_.List()) add(std::move(file.name), file.shown);
   } else if (directory.kind == InodeKind::kNodeDirectory) {
     for (const CatalogDataset& dataset : view_.List(directory.node)) {
       const bool mounted = dataset.serial != 0 && view_.IsHere(dataset);
@@ -211,13 +232,23 @@ void Tree::ReleaseDirectory(Request request, uint64_t listing) {
 }
 
 void Tree::Statfs(Request request, const Inode& node) {
+  uint64_t size = 0;
+  uint64_t free = 0;
+  if (const auto dataset = node.dataset.empty() ? std::nullopt : view_.Find(node.dataset)) {
+    size = dataset->size;
+    free = size - std::min(size, dataset->used);
+  } else {
+    // The tree has no space of its own: all of its datasets live in one pool, wherever they are.
+    const CatalogPool pool = view_.Pool();
+    free = pool.free;
+    // What .trash uses is what purging all of it would free.
+    size = node.kind == InodeKind::kTrash ? pool.trash + pool.free : pool.size;
+  }
   struct statvfs space {};
   space.f_bsize = space.f_frsize = 4096;
   space.f_namemax = 255;
-  if (node.InsideDataset()) {
-    const auto dataset = view_.Find(node.dataset);
-    if (dataset) space.f_blocks = dataset->size / space.f_frsize;
-  }
+  space.f_blocks = size / space.f_frsize;
+  space.f_bfree = space.f_bavail = free / space.f_frsize;
   request.Statfs(space);
 }
 

@@ -61,6 +61,26 @@ std::vector<CatalogDataset> View::List(const NodeId& node) const {
   return now.catalog ? now.catalog->List(node) : std::vector<CatalogDataset>();
 }
 
+std::vector<CatalogDataset> View::Here() const {
+  const Known now = known();
+  return now.catalog && !now.self.empty() ? now.catalog->List(now.self) : std::vector<CatalogDataset>();
+}
+
+uint64_t View::version() const {
+  const Known now = known();
+  return now.catalog ? now.catalog->version() : 0;
+}
+
+CatalogReader::Totals View::Totals() const {
+  const Known now = known();
+  return now.catalog ? now.catalog->totals() : CatalogReader::Totals();
+}
+
+CatalogPool View::Pool() const {
+  const Known now = known();
+  return now.catalog ? now.catalog->pool() : CatalogPool();
+}
+
 std::optional<CatalogDataset> View::Find(const NodeId& node, std::string_view name) const {
   const Known now = known();
   return now.catalog ? now.catalog->Find(node, name) : std::nullopt;

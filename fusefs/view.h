@@ -36,9 +36,14 @@ class View {
   std::vector<CatalogDataset> List(const NodeId& node) const;
   std::optional<CatalogDataset> Find(const NodeId& node, std::string_view name) const;
   std::optional<CatalogDataset> Find(const DatasetId& id) const;
+  std::vector<CatalogDataset> Here() const;  // this machine's
   std::vector<CatalogDataset> Trash() const { return List(NodeId()); }
   // By what the trash calls it (TrashName).
   std::optional<CatalogDataset> FindTrashed(std::string_view entry) const;
+
+  uint64_t version() const;  // 0: nothing yet
+  CatalogReader::Totals Totals() const;
+  CatalogPool Pool() const;
 
   bool IsHere(const CatalogDataset& dataset) const;
   std::string NodeName(const NodeId& id) const;  // "an unknown node" when it is none

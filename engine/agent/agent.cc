@@ -205,6 +205,7 @@ rpc::AgentHello Agent::Hello() {
   if (boot.ok()) hello.set_boot_id(std::string(absl::StripSuffix(*boot, "\n")));
   hello.set_view_version(view_->version());
   hello.set_version(FLOCKER_VERSION);
+  *hello.mutable_last_event() = tree_->last_event();
   for (const auto& holding : Holdings()) {
     if (const auto held = holding->held()) *hello.add_held() = *held;
   }
@@ -249,6 +250,8 @@ void Agent::OnControl(const rpc::AgentDown& message) {
     }
     case rpc::AgentDown::kReply:
       return tree_->Reply(message.reply());
+    case rpc::AgentDown::kEvents:
+      return tree_->Happened(message.events());
     default:
       return;
   }

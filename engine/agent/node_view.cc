@@ -19,6 +19,7 @@ CatalogDataset FromView(const rpc::DatasetView& view) {
   dataset.name = view.name();
   dataset.node = NodeId::Parse(view.node_id()).value_or(NodeId());
   dataset.size = view.size();
+  dataset.used = view.used();
   dataset.phase = PhaseFromName(view.phase()).value_or(Phase::kProvisioning);
   dataset.epoch = view.epoch();
   dataset.mount_epoch = view.mount_epoch();
@@ -101,6 +102,9 @@ void NodeView::Apply(const rpc::ViewDelta& delta) {
     datasets_.erase(*id);
     descriptions_.erase(*id);
     change.gone_datasets.push_back(*id);
+  }
+  if (delta.has_pool()) {
+    change.pool = CatalogPool{.size = delta.pool().size(), .free = delta.pool().free(), .trash = delta.pool().trash()};
   }
   version_ = delta.to();
   Publish(change);

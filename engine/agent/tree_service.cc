@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,8 @@ namespace flocker {
 namespace {
 
 constexpr absl::Duration kAnswerTimeout = absl::Seconds(5);
+// Messages that a flocker-fs may leave unread: news are a few each second. It comes back when it is alive.
+constexpr size_t kMostQueued = 20'000;
 
 std::string GateKey(const std::string& id) { return absl::StrCat("gate/", id); }
 std::string DropKey(const std::string& id, uint64_t epoch) { return absl::StrCat("drop/", id, "/", epoch); }
@@ -26,32 +29,49 @@ grpc::Status TreeService::Serve(grpc::ServerContext* context, Stream* stream) {
     return ToGrpc(Refuse(Cause::kInvalid, "a tree's stream begins with its hello"));
   }
   {
-    const MutexLock writing(
-        writing_);  // until the welcome is said: it is the first word, whoever waits to send another
-    {
-      const MutexLock lock(mutex_);
-      if (context_ != nullptr) context_->TryCancel();  // an older flocker-fs; the newest is the one that serves
-      stream_ = stream;
-      context_ = context;
-      device_ = message.hello().fuse_device();
-      pid_ = message.hello().pid();
-      changed_.NotifyAll();
-    }
+    const MutexLock lock(mutex_);
+    if (context_ != nullptr) context_->TryCancel();  // an older flocker-fs; the newest is the one that serves
+    stream_ = stream;
+    context_ = context;
+    device_ = message.hello().fuse_device();
+    pid_ = message.hello().pid();
+    queue_.clear();
     rpc::TreeDown welcome;
     *welcome.mutable_welcome() = welcome_;
-    stream->Write(welcome);  // false: the stream ends, which the reader below sees
-  }
-  spdlog::info("flocker-fs (pid {}) serves {}", message.hello().pid(), message.hello().mountpoint());
-  ControlReachable(events_.control_reachable());
-  while (stream->Read(&message)) Handle(message);
-  const MutexLock writing(writing_);  // nobody writes to it when it goes
-  const MutexLock lock(mutex_);
-  if (stream_ == stream) {
-    stream_ = nullptr;
-    context_ = nullptr;
+    Queue(std::move(welcome));
+    QueueEvents();
     changed_.NotifyAll();
   }
+  spdlog::info("flocker-fs (pid {}) serves {}", message.hello().pid(), message.hello().mountpoint());
+  std::thread writer([&] { WriteQueue(*stream); });
+  ControlReachable(events_.control_reachable());
+  while (stream->Read(&message)) Handle(message);
+  {
+    const MutexLock lock(mutex_);
+    if (stream_ == stream) {
+      stream_ = nullptr;
+      context_ = nullptr;
+      queue_.clear();
+      changed_.NotifyAll();
+    }
+  }
+  context->TryCancel();  // a write that waits for it to read
+  writer.join();
   return grpc::Status::OK;
+}
+
+void TreeService::WriteQueue(Stream& stream) {
+  while (true) {
+    rpc::TreeDown message;
+    {
+      MutexLock lock(mutex_);
+      while (stream_ == &stream && queue_.empty()) changed_.Wait(lock);
+      if (stream_ != &stream) return;
+      message = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    if (!stream.Write(message)) return;  // its reader sees the same, and ends the stream
+  }
 }
 
 void TreeService::Handle(const rpc::TreeUp& message) {
@@ -93,13 +113,40 @@ void TreeService::Handle(const rpc::TreeUp& message) {
 }
 
 void TreeService::Send(const rpc::TreeDown& message) {
-  const MutexLock writing(writing_);
-  Stream* stream = nullptr;
-  {
-    const MutexLock lock(mutex_);
-    stream = stream_;
+  const MutexLock lock(mutex_);
+  if (stream_ != nullptr) Queue(message);
+}
+
+void TreeService::Queue(rpc::TreeDown message) {
+  queue_.push_back(std::move(message));
+  changed_.NotifyAll();
+  if (queue_.size() < kMostQueued) return;
+  spdlog::error("flocker-fs (pid {}) does not read what it is told; its stream is ended", pid_);
+  queue_.clear();
+  context_->TryCancel();
+}
+
+void TreeService::QueueEvents() {
+  rpc::EventMark told;
+  while (true) {
+    rpc::TreeDown down;
+    *down.mutable_events() = log_.After(told);
+    if (down.events().events().empty()) return;
+    told = EventLog::MarkOf(down.events(), told);
+    Queue(std::move(down));
   }
-  if (stream != nullptr) stream->Write(message);  // false: the stream ends, which its reader sees
+}
+
+void TreeService::Happened(const rpc::Events& events) {
+  const MutexLock lock(mutex_);
+  rpc::TreeDown down;
+  *down.mutable_events() = log_.Add(events);
+  if (stream_ != nullptr && !down.events().events().empty()) Queue(std::move(down));
+}
+
+rpc::EventMark TreeService::last_event() const {
+  const MutexLock lock(mutex_);
+  return log_.last();
 }
 
 absl::StatusOr<std::optional<uint32_t>> TreeService::Ask(const rpc::TreeDown& message, const std::string& key,

@@ -3,6 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "engine/agent/tree.h"
 #include "engine/base/mutex.h"
+#include "engine/rpc/event_log.h"
 #include "engine/rpc/flocker.grpc.pb.h"
 
 namespace flocker {
@@ -34,10 +36,14 @@ class TreeService : public rpc::Tree::Service, public Tree {
   grpc::Status Serve(grpc::ServerContext* context,
                      grpc::ServerReaderWriter<rpc::TreeDown, rpc::TreeUp>* stream) override;
 
-  // To flocker-fs, when there is one.
+  // To flocker-fs, when there is one. Queued: one that hangs holds nobody up, and is given up when too much waits.
   void Reply(const rpc::OperationReply& reply);
   void CatalogChanged(uint64_t version);
   void ControlReachable(bool reachable);
+  // Kept as well, for the next flocker-fs.
+  void Happened(const rpc::Events& events) EXCLUDES(mutex_);
+  // The last event that Happened.
+  rpc::EventMark last_event() const;
 
   absl::StatusOr<uint32_t> Gate(const DatasetId& id, absl::Duration grace) override;
   absl::Status DropDescriptors(const DatasetId& id, uint64_t mount_epoch) override;
@@ -50,6 +56,10 @@ class TreeService : public rpc::Tree::Service, public Tree {
   using Stream = grpc::ServerReaderWriter<rpc::TreeDown, rpc::TreeUp>;
   void Handle(const rpc::TreeUp& message);
   void Send(const rpc::TreeDown& message) EXCLUDES(mutex_);
+  void Queue(rpc::TreeDown message) REQUIRES(mutex_);
+  void QueueEvents() REQUIRES(mutex_);
+  // Writes what is queued for this stream, as long as it is the newest.
+  void WriteQueue(Stream& stream) EXCLUDES(mutex_);
   // Sends and waits until `answers_` has the key, the stream is gone (nullopt), or the time is over.
   absl::StatusOr<std::optional<uint32_t>> Ask(const rpc::TreeDown& message, const std::string& key,
                                               absl::Duration timeout);
@@ -57,11 +67,12 @@ class TreeService : public rpc::Tree::Service, public Tree {
   const std::string mountpoint_;
   const rpc::TreeWelcome welcome_;
   Events events_;
-  Mutex writing_;  // one write at a time; taken before mutex_
   mutable Mutex mutex_;
   CondVar changed_;
   Stream* stream_ GUARDED_BY(mutex_) = nullptr;  // of the newest flocker-fs
   grpc::ServerContext* context_ GUARDED_BY(mutex_) = nullptr;
+  std::deque<rpc::TreeDown> queue_ GUARDED_BY(mutex_);  // for stream_
+  EventLog log_ GUARDED_BY(mutex_);
   std::map<std::string, uint32_t> answers_ GUARDED_BY(mutex_);
   dev_t device_ GUARDED_BY(mutex_) = 0;
   pid_t pid_ GUARDED_BY(mutex_) = 0;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct CatalogDataset {
   std::string name;
   NodeId node;        // whose directory shows it; empty for one in the trash
   uint64_t size = 0;  // bytes
+  uint64_t used = 0;  // bytes it takes of the pool, when control last looked; 0: none, or not known
   Phase phase = Phase::kProvisioning;
   uint64_t epoch = 0;
   uint64_t mount_epoch = 0;
@@ -44,6 +46,14 @@ struct CatalogDataset {
   bool operator==(const CatalogDataset&) const = default;
 };
 
+// The array's pool, in bytes, when control last looked.
+struct CatalogPool {
+  uint64_t size = 0;  // 0: not known
+  uint64_t free = 0;
+  uint64_t trash = 0;  // of what is not free: held by destroyed datasets
+  bool operator==(const CatalogPool&) const = default;
+};
+
 // What one Publish changes: readers see all of it or nothing of it.
 struct CatalogChange {
   // The lists below are everything there is: what they do not name is gone. For the full exchange after a connect.
@@ -52,6 +62,7 @@ struct CatalogChange {
   std::vector<NodeId> gone_nodes;
   std::vector<CatalogDataset> datasets;  // new or changed
   std::vector<DatasetId> gone_datasets;
+  std::optional<CatalogPool> pool;  // when it changed
 };
 
 }  // namespace flocker

@@ -25,6 +25,8 @@ constexpr uint64_t TreeInode(std::string_view name) {
   return hash | uint64_t{1} << 63;
 }
 
+constexpr bool IsTreeInode(uint64_t inode) { return inode >> 63 != 0; }
+
 // The directory of a dataset that is not mounted on this machine. While it is, FileInode(serial, kExt4RootInode).
 inline uint64_t RootInode(const DatasetId& id) { return TreeInode(id.str()); }
 inline uint64_t NodeInode(const NodeId& id) { return TreeInode(id.str()); }

@@ -15,7 +15,7 @@ namespace flocker::catalog {
 
 constexpr uint64_t kMagic = 0x31474C54434B4C46;  // "FLKCTLG1"
 // Grows with every change of what is below. kMagic, layout and superseded keep their places in all layouts.
-constexpr uint32_t kLayout = 1;
+constexpr uint32_t kLayout = 2;
 
 // Versions whose Roots are kept, so the longest that a reader can stay with one.
 constexpr size_t kHistory = 1024;
@@ -33,13 +33,16 @@ enum class Order : uint32_t {
 };
 constexpr size_t kOrders = 5;
 
-// One version of the catalogue: the trees' topmost cells, and how much is in them.
+// One version of the catalogue: the trees' topmost cells, how much is in them, and the pool's figures.
 struct Root {
   uint64_t version;
   std::array<uint32_t, kOrders> trees;
   uint32_t datasets;
   uint32_t nodes;
   uint32_t zero;
+  uint64_t pool_size;
+  uint64_t pool_free;
+  uint64_t pool_trash;
 
   uint32_t& tree(Order order) { return trees[static_cast<size_t>(order)]; }
   uint32_t tree(Order order) const { return trees[static_cast<size_t>(order)]; }
@@ -78,6 +81,7 @@ struct DatasetRecord {  // name, error (each padded to 8) follow
   Bytes16 id;
   Bytes16 node;
   uint64_t size;
+  uint64_t used;
   uint64_t epoch;
   uint64_t mount_epoch;
   int64_t created_ms;
@@ -97,7 +101,7 @@ struct NodeRecord {  // name follows
 };
 
 static_assert(sizeof(Cell) == kGranule);
-static_assert(sizeof(Root) == 40 && sizeof(DatasetRecord) == 88 && sizeof(NodeRecord) == 24);
+static_assert(sizeof(Root) == 64 && sizeof(DatasetRecord) == 96 && sizeof(NodeRecord) == 24);
 static_assert(offsetof(Header, superseded) == 12 && offsetof(Header, version) % 8 == 0);
 static_assert(std::is_trivially_copyable_v<Header> && sizeof(Header) % 8 == 0);
 

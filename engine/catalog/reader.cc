@@ -122,6 +122,12 @@ CatalogReader::Totals CatalogReader::totals() const {
   return totals;
 }
 
+CatalogPool CatalogReader::pool() const {
+  CatalogPool pool;
+  Read([&](const View& view) { pool = {view.root.pool_size, view.root.pool_free, view.root.pool_trash}; });
+  return pool;
+}
+
 absl::Status CatalogReader::Health() const {
   const MutexLock lock(mutex_);
   return health_;

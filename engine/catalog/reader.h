@@ -51,6 +51,7 @@ class CatalogReader {
     uint32_t datasets = 0;
   };
   Totals totals() const;
+  CatalogPool pool() const;
 
   // OK, or why answers are old (a newer generation was refused) or empty (the file was damaged under us).
   absl::Status Health() const;

@@ -60,6 +60,7 @@ void Store(Arena& arena, uint32_t at, const CatalogDataset& dataset) {
   arena.Store(at, DatasetRecord{.id = ToBytes(dataset.id),
                                 .node = ToBytes(dataset.node),
                                 .size = dataset.size,
+                                .used = dataset.used,
                                 .epoch = dataset.epoch,
                                 .mount_epoch = dataset.mount_epoch,
                                 .created_ms = dataset.created_ms,
@@ -95,6 +96,7 @@ CatalogDataset Load(const Arena& arena, uint32_t at) {
   dataset.name = LoadName(arena, at, record, name);
   dataset.node = ToId<NodeId>(record.node);
   dataset.size = record.size;
+  dataset.used = record.used;
   dataset.phase = static_cast<Phase>(record.phase);
   dataset.epoch = record.epoch;
   dataset.mount_epoch = record.mount_epoch;

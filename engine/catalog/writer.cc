@@ -56,6 +56,10 @@ std::vector<Entry> ReadAll(const catalog::Arena& arena, Root root) {
   return entries;
 }
 
+CatalogPool PoolOf(const Root& root) {
+  return {.size = root.pool_size, .free = root.pool_free, .trash = root.pool_trash};
+}
+
 // Everything that a generation says. Nothing, when it is damaged: the agent will hear it all from control.
 CatalogChange ReadAll(const Segment& segment) {
   const catalog::Arena arena = segment.arena();
@@ -64,6 +68,7 @@ CatalogChange ReadAll(const Segment& segment) {
   CatalogChange all;
   all.nodes = ReadAll<CatalogNode>(arena, root);
   all.datasets = ReadAll<CatalogDataset>(arena, root);
+  all.pool = PoolOf(root);
   if (arena.damaged() || !CheckChange(all).ok()) return {};
   return all;
 }
@@ -91,7 +96,14 @@ CatalogWriter::CatalogWriter(std::string path, NodeId self, std::shared_ptr<Segm
       self_(std::move(self)),
       segment_(std::move(segment)),
       heap_(segment_->arena()),
-      committed_{.version = version, .trees = {}, .datasets = 0, .nodes = 0, .zero = 0},
+      committed_{.version = version,
+                 .trees = {},
+                 .datasets = 0,
+                 .nodes = 0,
+                 .zero = 0,
+                 .pool_size = 0,
+                 .pool_free = 0,
+                 .pool_trash = 0},
       root_(committed_) {}
 
 absl::Status CatalogWriter::Publish(const CatalogChange& change) {
@@ -117,13 +129,19 @@ absl::Status CatalogWriter::Apply(const CatalogChange& change) {
     dataset.error.resize(std::min(dataset.error.size(), kMaxCatalogError));
     RETURN_IF_ERROR(Put(dataset));
   }
+  if (change.pool) {
+    root_.pool_size = change.pool->size;
+    root_.pool_free = change.pool->free;
+    root_.pool_trash = change.pool->trash;
+  }
   return absl::OkStatus();
 }
 
 absl::Status CatalogWriter::Commit() {
   if (heap_.arena().damaged())
     return absl::InternalError(absl::StrCat("the trees of the catalogue ", path_, " are broken"));
-  if (published_ && root_.trees == committed_.trees) {  // everything was already so
+  const bool same = root_.trees == committed_.trees && PoolOf(root_) == PoolOf(committed_);
+  if (published_ && same) {  // everything was already so
     Rollback();
     return absl::OkStatus();
   }

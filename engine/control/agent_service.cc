@@ -3,6 +3,8 @@
 #include <deque>
 #include <utility>
 
+#include "engine/control/event_view.h"
+
 namespace flocker {
 
 // Owned by the service's table until gRPC says that nothing of it is under way any more (OnDone).
@@ -15,8 +17,15 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
   void Send(const rpc::AgentDown& message) {
     const MutexLock lock(mutex_);
     if (closing_) return;
+    if (message.has_welcome()) welcomed_ = true;
     outgoing_.push_back(message);
     if (outgoing_.size() == 1) StartWrite(&outgoing_.front());
+  }
+
+  // Events that the agent lacks go out when there is nothing else to say.
+  void TellEvents() {
+    const MutexLock lock(mutex_);
+    StartEvents();
   }
 
   void Close() {
@@ -27,6 +36,10 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
 
   void OnReadDone(bool ok) override {
     if (!ok) return Close();
+    if (incoming_.has_hello()) {
+      const MutexLock lock(mutex_);
+      told_ = incoming_.hello().last_event();
+    }
     service_.runner_.Post(
         [session = session_, message = std::move(incoming_)](Controller& controller, absl::Duration now) {
           controller.OnAgentMessage(session, message, now);
@@ -43,7 +56,8 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
       closing_ = true;
     }
     if (!outgoing_.empty()) return StartWrite(&outgoing_.front());
-    if (closing_) FinishWhenIdle();
+    if (closing_) return FinishWhenIdle();
+    StartEvents();
   }
 
   void OnDone() override {
@@ -57,6 +71,16 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
   }
 
  private:
+  void StartEvents() REQUIRES(mutex_) {
+    if (!welcomed_ || closing_ || !outgoing_.empty()) return;
+    rpc::AgentDown message;
+    *message.mutable_events() = service_.EventsAfter(told_);
+    if (message.events().events().empty()) return;
+    told_ = EventLog::MarkOf(message.events(), told_);
+    outgoing_.push_back(std::move(message));
+    StartWrite(&outgoing_.front());
+  }
+
   void FinishWhenIdle() REQUIRES(mutex_) {
     if (!outgoing_.empty() || finished_) return;
     finished_ = true;
@@ -68,6 +92,8 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
   rpc::AgentUp incoming_;  // only the read under way touches it
   Mutex mutex_;
   std::deque<rpc::AgentDown> outgoing_ GUARDED_BY(mutex_);  // the first is being written
+  bool welcomed_ GUARDED_BY(mutex_) = false;
+  rpc::EventMark told_ GUARDED_BY(mutex_);  // the last event it was sent, or said it has
   bool closing_ GUARDED_BY(mutex_) = false;
   bool finished_ GUARDED_BY(mutex_) = false;
 };
@@ -95,6 +121,26 @@ void AgentService::Send(SessionId session, const rpc::AgentDown& message) {
 
 void AgentService::Close(SessionId session) {
   if (const auto stream = Find(session)) stream->Close();
+}
+
+void AgentService::Announce(const std::vector<Event>& events) {
+  rpc::Events views;
+  for (const Event& event : events) *views.add_events() = ToView(event);
+  {
+    const MutexLock lock(events_mutex_);
+    events_.Add(views);
+  }
+  std::vector<std::shared_ptr<AgentStream>> streams;
+  {
+    const MutexLock lock(mutex_);
+    for (const auto& [session, stream] : streams_) streams.push_back(stream);
+  }
+  for (const auto& stream : streams) stream->TellEvents();
+}
+
+rpc::Events AgentService::EventsAfter(const rpc::EventMark& has) {
+  const MutexLock lock(events_mutex_);
+  return events_.After(has);
 }
 
 }  // namespace flocker

@@ -6,9 +6,12 @@
 
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "engine/base/mutex.h"
 #include "engine/control/runner.h"
+#include "engine/model/event.h"
+#include "engine/rpc/event_log.h"
 #include "engine/rpc/flocker.grpc.pb.h"
 
 namespace flocker {
@@ -25,15 +28,20 @@ class AgentService : public rpc::Agent::CallbackService {
   void Send(SessionId session, const rpc::AgentDown& message);
   // After what was sent.
   void Close(SessionId session);
+  // Events that are on disk. Every agent that was welcomed gets them, and those it missed before, behind its work.
+  void Announce(const std::vector<Event>& events);
 
  private:
   friend class AgentStream;
   std::shared_ptr<AgentStream> Find(SessionId session);
+  rpc::Events EventsAfter(const rpc::EventMark& has);
 
   Runner& runner_;
   Mutex mutex_;
   std::map<SessionId, std::shared_ptr<AgentStream>> streams_ GUARDED_BY(mutex_);
   SessionId last_session_ GUARDED_BY(mutex_) = 0;
+  Mutex events_mutex_;  // taken after a stream's own
+  EventLog events_ GUARDED_BY(events_mutex_);
 };
 
 }  // namespace flocker

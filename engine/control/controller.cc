@@ -35,6 +35,7 @@ Controller::Controller(const ControllerOptions& options, const Snapshot& snapsho
     : options_(options),
       world_(world),
       purged_(snapshot.tombstones.begin(), snapshot.tombstones.end()),
+      next_capacity_(now),
       next_heartbeat_(now),
       restored_(snapshot),
       retention_(options.retention, snapshot, now),
@@ -92,8 +93,9 @@ void Controller::OnArrayList(const absl::StatusOr<std::vector<ArrayEntry>>& entr
   }
   ++array_looks_;
   const auto known_before = std::exchange(known_strays_, {});
-  used_.clear();
-  for (const ArrayEntry& entry : *entries) used_[entry.id] = entry.used;
+  for (const ArrayEntry& entry : *entries) {
+    if (cluster_.SetUsed(entry.id, entry.used)) sessions_.Changed(entry.id);
+  }
   std::set<DatasetId> missing;
   for (const auto& [id, dataset] : cluster_.datasets()) missing.insert(id);
   for (const ArrayEntry& entry : *entries) {
@@ -101,6 +103,7 @@ void Controller::OnArrayList(const absl::StatusOr<std::vector<ArrayEntry>>& entr
     if (!touched.contains(entry.id)) Reconcile(entry.id, entry, known_before, now);
   }
   for (const DatasetId& id : missing) {
+    if (cluster_.SetUsed(id, 0)) sessions_.Changed(id);
     if (!touched.contains(id)) Reconcile(id, ArrayEntry{.id = id}, known_before, now);
   }
 }
@@ -349,6 +352,10 @@ void Controller::OnTick(absl::Duration now) {
       next_list_ = now + options_.reconcile_interval;
     }
   }
+  if (now >= next_capacity_) {
+    next_capacity_ = absl::InfiniteDuration();  // until its answer came
+    world_.RequestCapacity();
+  }
   if (now >= next_heartbeat_) {
     next_heartbeat_ = now + options_.heartbeat_timeout / 5;
     rpc::AgentDown down;
@@ -371,7 +378,7 @@ void Controller::PurgeExpired(absl::Duration now) {
 }
 
 absl::Duration Controller::NextTick() const {
-  absl::Duration next = std::min({next_heartbeat_, next_list_, sessions_.NextDelta()});
+  absl::Duration next = std::min({next_heartbeat_, next_list_, next_capacity_, sessions_.NextDelta()});
   if (!restored_.held()) next = std::min(next, retention_.Next());
   for (const auto& [id, heard] : last_heard_) {
     if (cluster_.LivenessOf(id) != Liveness::kDown) next = std::min(next, heard + options_.heartbeat_timeout);
@@ -431,6 +438,7 @@ absl::Status Controller::Flush(absl::Duration now) {
     if (message.has_attach()) FLOCKER_FAULT_POINT("control.ordered.attach");
     if (message.has_release()) FLOCKER_FAULT_POINT("control.ordered.release");
   }
+  if (capacity_) sessions_.SetPool(*capacity_, cluster_.trash_used());
   std::set<SessionId> urgent;  // an answer comes after the news it is about
   for (auto& [to, reply] : std::exchange(replies_, {})) {
     const SessionId reader = ReaderOf(to, reply);

@@ -67,7 +67,8 @@ struct ControllerOptions {
   double overcommit = 10;
   double pool_reserve = 0.05;
   absl::Duration reconcile_interval = absl::Minutes(1);
-  absl::Duration retention = absl::Hours(24);  // how long the trash keeps a dataset; zero: not at all
+  absl::Duration capacity_interval = absl::Seconds(10);  // between two looks at the pool's figures
+  absl::Duration retention = absl::Hours(24);            // how long the trash keeps a dataset; zero: not at all
 };
 
 class Controller {
@@ -195,14 +196,14 @@ class Controller {
   std::map<NodeId, absl::Duration> vanished_at_;
   std::optional<PoolCapacity> capacity_;
   absl::Duration capacity_at_ = -absl::InfiniteDuration();
+  absl::Duration next_capacity_;
   absl::Duration next_heartbeat_;
   RestoredState restored_;
   Retention retention_;
   absl::Duration next_list_;
   // What the array was told something about since it was asked for its list; nothing when no list is under way.
   std::optional<std::set<DatasetId>> touched_;
-  std::set<DatasetId> reported_;        // findings that are for people, said once a run
-  std::map<DatasetId, uint64_t> used_;  // bytes each takes of the pool, as of the last look
+  std::set<DatasetId> reported_;  // findings that are for people, said once a run
   uint64_t strays_ = 0;
   uint64_t array_looks_ = 0;
   uint64_t event_seq_ = 0;

@@ -108,11 +108,7 @@ void Controller::RememberRefusals(const std::vector<Event>& events) {
 rpc::ViewReply Controller::View() const {
   rpc::ViewReply reply;
   for (const auto& [id, node] : cluster_.nodes()) *reply.add_nodes() = ToView(node, cluster_.LivenessOf(id));
-  for (const auto& [id, dataset] : cluster_.datasets()) {
-    rpc::DatasetView& view = *reply.add_datasets();
-    view = ToView(dataset);
-    if (const auto it = used_.find(id); it != used_.end()) view.set_used(it->second);
-  }
+  for (const auto& [id, dataset] : cluster_.datasets()) *reply.add_datasets() = ToView(dataset, cluster_.UsedOf(id));
   reply.set_version(FLOCKER_VERSION);
   reply.set_strays(strays_);
   return reply;

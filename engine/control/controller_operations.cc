@@ -99,6 +99,7 @@ void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, a
 
 void Controller::OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::Duration now) {
   const std::vector<Parked> parked = std::exchange(parked_, {});
+  next_capacity_ = now + options_.capacity_interval;
   if (capacity.ok()) {
     capacity_ = *capacity;
     capacity_at_ = now;
@@ -117,16 +118,14 @@ void Controller::OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::
 std::string Controller::TrashHint() const {
   int count = 0;
   uint64_t promised = 0;
-  uint64_t used = 0;
   for (const auto& [id, dataset] : cluster_.datasets()) {
     if (!dataset.desired.deleted) continue;
     ++count;
     promised += dataset.size;
-    if (const auto it = used_.find(id); it != used_.end()) used += it->second;
   }
   if (count == 0) return {};
   return absl::StrCat(". The trash holds ", count, count == 1 ? " dataset" : " datasets", ": purging would free ",
-                      FormatSize(used), " of the pool (when last looked) and ", FormatSize(promised),
+                      FormatSize(cluster_.trash_used()), " of the pool (when last looked) and ", FormatSize(promised),
                       " of what is promised");
 }
 

@@ -92,6 +92,7 @@ class ControlWorld : public World {
   absl::Status Commit(const Batch& batch) override {
     RETURN_IF_ERROR(store_.Commit(batch));
     if (batch.events.empty()) return absl::OkStatus();
+    agents_.Announce(batch.events);
     const uint64_t seq = batch.events.back().seq;
     if (seq / kTrimEvery != batch.events.front().seq / kTrimEvery) return store_.TrimEvents(kKeepEvents);
     return absl::OkStatus();
@@ -190,6 +191,7 @@ absl::Status Serve(const Config& config, char** argv) {
   array.OnRestart(
       [&runner] { runner.Post([](Controller& controller, absl::Duration now) { controller.OnArrayRestart(now); }); });
   AgentService agents(runner);
+  agents.Announce(recent);
   ClusterService clients(runner, *store);
   StateService state(*store, config.data);
   ControlWorld world(runner, *store, array, agents, clients, Room(config.data, config.reserve));

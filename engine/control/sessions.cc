@@ -23,7 +23,7 @@ rpc::NodeView ToView(const Node& node, Liveness liveness) {
   return view;
 }
 
-rpc::DatasetView ToView(const Dataset& dataset) {
+rpc::DatasetView ToView(const Dataset& dataset, uint64_t used) {
   rpc::DatasetView view;
   view.set_id(dataset.id.str());
   view.set_name(dataset.name);
@@ -41,6 +41,7 @@ rpc::DatasetView ToView(const Dataset& dataset) {
   view.set_root_gid(dataset.root_gid);
   view.set_root_mode(dataset.root_mode);
   view.set_protect(dataset.protect);
+  view.set_used(used);
   return view;
 }
 
@@ -83,6 +84,15 @@ void Sessions::Trim() {
   }
 }
 
+void Sessions::SetPool(const PoolCapacity& capacity, uint64_t trash) {
+  if (pool_.size() == capacity.total && pool_.free() == capacity.free && pool_.trash() == trash) return;
+  pool_.set_size(capacity.total);
+  pool_.set_free(capacity.free);
+  pool_.set_trash(trash);
+  log_.emplace_back(PoolChange());
+  Trim();
+}
+
 std::optional<rpc::ViewDelta> Sessions::Take(SessionId id, const Cluster& cluster, bool urgent, absl::Duration now) {
   const auto it = sessions_.find(id);
   if (it == sessions_.end() || it->second.version == version()) return std::nullopt;
@@ -93,6 +103,7 @@ std::optional<rpc::ViewDelta> Sessions::Take(SessionId id, const Cluster& cluste
   if (session.version + 1 < first_) {
     for (const auto& [node_id, node] : cluster.nodes()) changes.insert(node_id);
     for (const auto& [dataset_id, dataset] : cluster.datasets()) changes.insert(dataset_id);
+    if (pool_.size() != 0) changes.insert(PoolChange());
   } else {
     delta.set_from(session.version);
     changes.insert(log_.begin() + static_cast<std::ptrdiff_t>(session.version + 1 - first_), log_.end());
@@ -107,9 +118,13 @@ std::optional<rpc::ViewDelta> Sessions::Take(SessionId id, const Cluster& cluste
       }
       continue;
     }
+    if (std::holds_alternative<PoolChange>(change)) {
+      *delta.mutable_pool() = pool_;
+      continue;
+    }
     const auto& dataset_id = std::get<DatasetId>(change);
     if (const Dataset* dataset = cluster.Find(dataset_id)) {
-      *delta.add_datasets() = ToView(*dataset);
+      *delta.add_datasets() = ToView(*dataset, cluster.UsedOf(dataset_id));
     } else {
       delta.add_gone_datasets(dataset_id.str());
     }

@@ -2,6 +2,7 @@
 // so that a change costs the change and a stream that fell behind the log gets everything once.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "engine/model/admission.h"
 #include "engine/model/cluster.h"
 #include "engine/rpc/flocker.pb.h"
 
@@ -19,7 +21,7 @@ namespace flocker {
 using SessionId = uint64_t;
 
 rpc::NodeView ToView(const Node& node, Liveness liveness);
-rpc::DatasetView ToView(const Dataset& dataset);
+rpc::DatasetView ToView(const Dataset& dataset, uint64_t used);
 
 class Sessions {
  public:
@@ -35,6 +37,9 @@ class Sessions {
   void Changed(const DatasetId& dataset) { log_.push_back(dataset), Trim(); }
   void Changed(const NodeId& node) { log_.push_back(node), Trim(); }
 
+  // A change when it is not what was known.
+  void SetPool(const PoolCapacity& capacity, uint64_t trash);
+
   // The delta this session lacks, marked as sent; nullopt when it has everything, or was told a moment ago and
   // `urgent` is false.
   std::optional<rpc::ViewDelta> Take(SessionId session, const Cluster& cluster, bool urgent, absl::Duration now);
@@ -47,7 +52,10 @@ class Sessions {
   absl::Duration NextDelta() const;
 
  private:
-  using Change = std::variant<DatasetId, NodeId>;
+  struct PoolChange {
+    auto operator<=>(const PoolChange&) const = default;
+  };
+  using Change = std::variant<DatasetId, NodeId, PoolChange>;
   struct Session {
     NodeId node;
     uint64_t version = 0;  // that it was sent; 0: has nothing
@@ -58,6 +66,7 @@ class Sessions {
 
   std::map<SessionId, Session> sessions_;
   std::map<NodeId, SessionId> by_node_;
+  rpc::PoolView pool_;  // size 0: not known
   std::deque<Change> log_;
   uint64_t first_ = 2;  // the version of log_[0]; a session at version first_-1 lacks exactly the log
 };

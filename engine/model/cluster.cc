@@ -22,6 +22,7 @@ void Cluster::Index(const Dataset& dataset) {
   if (dataset.placement.node) of_node_[*dataset.placement.node].insert(dataset.id);
   if (dataset.desired.node) of_node_[*dataset.desired.node].insert(dataset.id);
   promised_ += dataset.size;
+  if (dataset.desired.deleted) trash_used_ += UsedOf(dataset.id);
 }
 
 void Cluster::Unindex(const Dataset& dataset) {
@@ -32,6 +33,7 @@ void Cluster::Unindex(const Dataset& dataset) {
   if (dataset.placement.node) of_node_[*dataset.placement.node].erase(dataset.id);
   if (dataset.desired.node) of_node_[*dataset.desired.node].erase(dataset.id);
   promised_ -= dataset.size;
+  if (dataset.desired.deleted) trash_used_ -= UsedOf(dataset.id);
 }
 
 void Cluster::Put(Dataset dataset) {
@@ -47,6 +49,21 @@ void Cluster::Erase(const DatasetId& id) {
   Unindex(it->second);
   datasets_.erase(it);
   cut_off_.erase(id);
+  used_.erase(id);
+}
+
+bool Cluster::SetUsed(const DatasetId& id, uint64_t bytes) {
+  const Dataset* dataset = Find(id);
+  const uint64_t before = UsedOf(id);
+  if (dataset == nullptr || before == bytes) return false;
+  if (dataset->desired.deleted) trash_used_ += bytes - before;  // modulo 2^64
+  used_[id] = bytes;
+  return true;
+}
+
+uint64_t Cluster::UsedOf(const DatasetId& id) const {
+  const auto it = used_.find(id);
+  return it == used_.end() ? 0 : it->second;
 }
 
 void Cluster::SetCutOff(const DatasetId& id, bool cut_off) {

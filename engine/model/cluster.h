@@ -27,6 +27,8 @@ class Cluster {
   void SetLiveness(const NodeId& id, Liveness liveness) { liveness_[id] = liveness; }
   void set_valve_closed(bool closed) { valve_closed_ = closed; }
   void SetCutOff(const DatasetId& id, bool cut_off);
+  // Bytes it takes of the pool, as was seen last. False when that is what was known.
+  bool SetUsed(const DatasetId& id, uint64_t bytes);
 
   const Dataset* Find(const DatasetId& id) const;
   // Whoever has the name now, or will have it when its pending operation is through. Trash holds no names.
@@ -46,6 +48,9 @@ class Cluster {
   const std::map<NodeId, Node>& nodes() const { return nodes_; }
   // The datasets whose placement or wish concerns the node.
   const std::set<DatasetId>& DatasetsOf(const NodeId& node) const;
+  uint64_t UsedOf(const DatasetId& id) const;  // 0: nothing, or not known
+  // What destroyed datasets take of the pool.
+  uint64_t trash_used() const { return trash_used_; }
   // Bytes promised to all datasets, trash included.
   uint64_t promised() const { return promised_; }
 
@@ -59,6 +64,8 @@ class Cluster {
   std::map<std::string, DatasetId, std::less<>> names_;
   std::map<NodeId, std::set<DatasetId>> of_node_;
   std::set<DatasetId> cut_off_;
+  std::map<DatasetId, uint64_t> used_;
+  uint64_t trash_used_ = 0;
   uint64_t promised_ = 0;
   bool valve_closed_ = false;
 };

@@ -11,7 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "engine/base/status.h"
-#include "engine/volume/cgroup.h"
+#include "engine/base/cgroup.h"
 #include "engine/volume/maps_reader.h"
 
 namespace flocker {

@@ -19,7 +19,9 @@ std::string DescribeOne(const Holder& holder) {
   // Names and paths are chosen by whoever holds; a log line must stay one line.
   std::string text = holder.pid == 0 ? "this machine" : absl::StrCat("pid ", holder.pid);
   if (!holder.command.empty()) absl::StrAppend(&text, " (", absl::CHexEscape(holder.command), ")");
-  if (!holder.container.empty()) absl::StrAppend(&text, " in container ", holder.container.substr(0, kShortContainer));
+  if (holder.pid != 0) absl::StrAppend(&text, ", uid ", holder.uid);
+  if (holder.mount_namespace != 0) absl::StrAppend(&text, ", mount namespace ", holder.mount_namespace);
+  if (!holder.container.empty()) absl::StrAppend(&text, ", in container ", holder.container.substr(0, kShortContainer));
   absl::StrAppend(&text, ": ", holder.what, " ", absl::CHexEscape(holder.path));
   return text;
 }

@@ -194,6 +194,18 @@ pid_t TestCluster::LunServer(const std::string& dataset) {
   return -1;
 }
 
+pid_t TestCluster::TreeDaemon(const std::string& node) const {
+  for (const std::string& line : Belongings()) {
+    const std::vector<std::string> words = absl::StrSplit(line, ' ');
+    pid_t pid = -1;
+    if (absl::StrContains(line, "/flocker-fs ") && absl::StrContains(line, absl::StrCat(" --node ", node, " ")) &&
+        absl::SimpleAtoi(words[1], &pid)) {
+      return pid;
+    }
+  }
+  return -1;
+}
+
 std::vector<std::string> TestCluster::Belongings() const {
   const auto listed = RunCommand({kSweep, "--list", dir()}, absl::Seconds(30));
   return listed.ok() ? Lines(listed->output) : std::vector<std::string>{std::string(listed.status().message())};

@@ -97,6 +97,8 @@ class TestCluster {
 
   // The process that serves the dataset's LUN on any node; -1 when there is none.
   pid_t LunServer(const std::string& dataset);
+  // The flocker-fs of a node; -1 when there is none.
+  pid_t TreeDaemon(const std::string& node) const;
   // What `scripts/sweep --list` finds of this cluster: processes, mounts, loop devices, one a line.
   std::vector<std::string> Belongings() const;
 

@@ -1,9 +1,13 @@
 // A dataset that somebody uses does not move: EBUSY, the holder named, and the data as writable as before. Each kind of
 // use once through the tree and once through the native mount.
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <fstream>
 #include <memory>
 #include <ostream>
 #include <string>
@@ -23,6 +27,32 @@ struct Door {
   bool native;
 };
 void PrintTo(const Door& door, std::ostream* out) { *out << door.name; }
+
+// A cgroup as docker makes one for a container, in whichever version of cgroups this machine has.
+class ContainerCgroup {
+ public:
+  explicit ContainerCgroup(const std::string& id)
+      : path_(absl::StrCat(access("/sys/fs/cgroup/cgroup.procs", F_OK) == 0 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/pids",
+                           "/docker-", id, ".scope")) {
+    EXPECT_EQ(MakeDir(path_), 0) << path_;
+  }
+  // Those in it have been killed: the kernel lets it go a moment later.
+  ~ContainerCgroup() {
+    EXPECT_TRUE(Eventually(absl::Seconds(5), [&] { return RemoveDir(path_) == 0; })) << path_;
+  }
+  ContainerCgroup(const ContainerCgroup&) = delete;
+  ContainerCgroup& operator=(const ContainerCgroup&) = delete;
+
+  // The calling process moves into it.
+  bool Enter() const {
+    std::ofstream processes(path_ + "/cgroup.procs");
+    processes << 0 << std::flush;
+    return processes.good();
+  }
+
+ private:
+  const std::string path_;
+};
 
 class InUse : public ClusterTest, public ::testing::WithParamInterface<Door> {
  protected:
@@ -76,6 +106,26 @@ TEST_P(InUse, ByABindMountInAnotherNamespace) {
   ASSERT_EQ(MakeDir(target), 0);
   auto holder = std::make_unique<HolderChild>(BindElsewhere(door_, target, ""));
   ExpectBusy(holder->pid());
+  holder.reset();
+  ExpectMoves();
+}
+
+TEST_P(InUse, ByAContainerWhichIsNamed) {
+  const std::string id = RandomHex(32);
+  const ContainerCgroup cgroup(id);
+  auto holder = std::make_unique<HolderChild>([&] { return cgroup.Enter() && SitIn(door_)(); });
+  ExpectBusy(holder->pid());
+  struct stat own_namespace {};
+  ASSERT_EQ(stat("/proc/self/ns/mnt", &own_namespace), 0);
+  std::array<char, 4096> holders{};
+  EXPECT_GT(getxattr(cluster_.Path("alpha", "db").c_str(), "flocker.holders", holders.data(), holders.size() - 1), 0);
+  for (const std::string& text : {cluster_.Why("db"), std::string(holders.data())}) {
+    for (const std::string& named : {absl::StrCat("pid ", holder->pid(), " (integration_clu"), std::string(", uid 0, "),
+                                     absl::StrCat("mount namespace ", own_namespace.st_ino, ", "),
+                                     absl::StrCat("in container ", id.substr(0, 12))}) {
+      EXPECT_TRUE(absl::StrContains(text, named)) << named << " is not in: " << text;
+    }
+  }
   holder.reset();
   ExpectMoves();
 }

@@ -66,6 +66,40 @@ TEST_F(GateTest, WaitingEndsWithTheTimeout) {
   EXPECT_EQ(testing::Open(Tree("alpha/data")), ETIMEDOUT);
 }
 
+TEST_F(GateTest, WhatWalksTheTreeWaitsOnceAndNotForEachDataset) {
+  StartDaemon({"--attach-timeout", "1"});
+  std::vector<CatalogDataset> missing;
+  for (int i = 0; i < 20; ++i) missing.push_back(Add(absl::StrCat("data", i), alpha_, Phase::kAttaching));
+  const auto walk = [&] {
+    const absl::Time start = absl::Now();
+    EXPECT_TRUE(RunCommand({"ls", "-lR", Tree("")}, absl::Seconds(50)).ok());
+    return absl::Now() - start;
+  };
+  EXPECT_LT(walk(), absl::Seconds(5));
+  EXPECT_LT(walk(), absl::Seconds(1)) << "they are known to be missing for longer than anybody waits";
+  EXPECT_EQ(testing::Open(Tree("alpha/data0")), ETIMEDOUT);
+  const absl::Time start = absl::Now();
+  EXPECT_EQ(testing::Open(Tree("alpha/data0/file")), ETIMEDOUT);
+  EXPECT_GT(absl::Now() - start, absl::Milliseconds(900)) << "whoever wants to work there waits";
+  // Attached, and away again: the patience is as at first.
+  const CatalogDataset attached = Attach(missing[0]);
+  EXPECT_EQ(testing::Open(Tree("alpha/data0")), 0);
+  ASSERT_TRUE(agent_->Drop(attached.id, attached.mount_epoch));
+  ASSERT_EQ(UnmountNative(attached), 0);
+  CatalogDataset again = missing[0];
+  Publish(again);
+  struct stat attributes {};
+  ASSERT_TRUE(Eventually(absl::Seconds(5), [&] {
+    return stat(Tree("alpha/data0").c_str(), &attributes) == 0 && attributes.st_ino == RootInode(again.id);
+  }));
+  auto waiting = Later([&] { return testing::Open(Tree("alpha/data0")); });
+  EXPECT_FALSE(Done(waiting, absl::Milliseconds(500)));
+  again.mount_epoch = 2;
+  Attach(again);
+  ASSERT_TRUE(Done(waiting, absl::Seconds(5)));
+  EXPECT_EQ(waiting.get(), 0);
+}
+
 TEST_F(GateTest, WaitingEndsWithASignal) {
   Add("data", alpha_, Phase::kAttaching);
   struct sigaction action {};

@@ -169,6 +169,12 @@ void TestAgent::Ungate(const DatasetId& id) {
   Send(down);
 }
 
+void TestAgent::Happened(const rpc::Events& events) {
+  rpc::TreeDown down;
+  *down.mutable_events() = events;
+  Send(down);
+}
+
 void TestAgent::Describe(const rpc::Description& description) {
   MutexLock lock(mutex_);
   description_ = description;

@@ -44,6 +44,8 @@ class TestAgent : private rpc::Tree::Service {
   bool Drop(const DatasetId& id, uint64_t mount_epoch, absl::Duration timeout = absl::Seconds(5));
   void Ungate(const DatasetId& id);
 
+  void Happened(const rpc::Events& events);
+
   // The answer to whoever asks what the catalogue does not have.
   void Describe(const rpc::Description& description);
   std::vector<rpc::Refusal> refusals();

@@ -39,7 +39,7 @@ std::string Target(const std::string& path) {
 TEST_F(TreeTest, ListsNodesAndTheirDatasets) {
   Add("one", alpha_);
   Add("two", beta_);
-  EXPECT_EQ(Names(Tree("")), (std::set<std::string>{"self", ".trash", "alpha", "beta", "gamma"}));
+  EXPECT_EQ(Names(Tree("")), (std::set<std::string>{"self", ".trash", ".flocker", "alpha", "beta", "gamma"}));
   EXPECT_EQ(Names(Tree("alpha")), std::set<std::string>{"one"});
   EXPECT_EQ(Names(Tree("beta")), std::set<std::string>{"two"});
   EXPECT_EQ(Names(Tree("self")), std::set<std::string>{"one"});

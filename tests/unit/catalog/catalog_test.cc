@@ -136,6 +136,22 @@ TEST_F(Catalog, ASerialIsFoundOnlyWhileItIsMounted) {
   EXPECT_EQ(reader_->FindBySerial(serial), std::nullopt);
 }
 
+TEST_F(Catalog, KeepsThePoolThroughOtherChangesGrowthAndRestarts) {
+  EXPECT_EQ(reader_->pool(), CatalogPool());
+  const CatalogPool pool = {.size = uint64_t{1} << 40, .free = 1000, .trash = 10};
+  Publish({.pool = pool});
+  EXPECT_EQ(reader_->pool(), pool);
+  const uint64_t version = writer_->version();
+  Publish({.pool = pool});
+  EXPECT_EQ(writer_->version(), version) << "nothing changed";
+  for (uint64_t stamp = 1; stamp < 4; ++stamp) Publish(MakeChange(20'000 / kSlowdown, 1, stamp));
+  EXPECT_EQ(reader_->pool(), pool);
+  Restart();
+  EXPECT_EQ(reader_->pool(), pool);
+  Publish({.complete = true});
+  EXPECT_EQ(reader_->pool(), pool) << "whoever knows nothing newer says nothing";
+}
+
 TEST_F(Catalog, RemovesDatasetsAndNodesButNeverSelf) {
   Publish({.nodes = {MakeNode(2)}, .datasets = {MakeDataset(1, 1, 2), MakeDataset(2, 2, 2)}});
   Publish({.gone_nodes = {MakeNode(2).id, self_.id}, .gone_datasets = {MakeId(2), MakeId(99)}});

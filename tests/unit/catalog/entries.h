@@ -33,6 +33,7 @@ inline CatalogDataset MakeDataset(uint32_t i, uint32_t node, uint64_t stamp) {
   dataset.name = absl::StrCat("data", i, stamp % 2 == 0 ? "" : "-renamed");
   dataset.node = MakeNode(node).id;
   dataset.size = stamp * 3 + i;
+  dataset.used = stamp * 13;
   dataset.phase = static_cast<Phase>(stamp % 11);
   dataset.epoch = stamp;
   dataset.mount_epoch = stamp * 5;

@@ -468,6 +468,56 @@ TEST_F(ControllerReconciles, WhatTheArrayIsBeingToldMeanwhileIsNotJudged) {
   EXPECT_TRUE(world_.strays.empty());
 }
 
+TEST_F(ControllerReconciles, AgentsHearWhatADatasetUsesAndWhatThePoolHasLeft) {
+  const DatasetId id = AttachOne();
+  const int asked = world_.capacity_requests;
+  ArrayEntry entry = EntryOf(id);
+  entry.used = 5 << 20;
+  world_.sent.clear();
+  for (int i = 0; i < 6; ++i) {
+    Advance(absl::Seconds(2));
+    Beat(1);
+    Beat(2);
+  }
+  EXPECT_GT(world_.capacity_requests, asked) << "nobody looks at the pool";
+  controller_->OnCapacity(PoolCapacity{.total = 1000, .free = 400}, now_);
+  List({entry});
+  Beat(1);
+  std::optional<rpc::PoolView> pool;
+  std::optional<uint64_t> used;
+  const auto read = [&] {
+    for (const auto& [session, message] : world_.sent) {
+      if (session != 1 || !message.has_view()) continue;
+      if (message.view().has_pool()) pool = message.view().pool();
+      for (const rpc::DatasetView& view : message.view().datasets()) used = view.used();
+    }
+  };
+  Advance(Sessions::kCoalesce);
+  read();
+  ASSERT_TRUE(pool && used);
+  EXPECT_EQ(pool->size(), 1000U);
+  EXPECT_EQ(pool->free(), 400U);
+  EXPECT_EQ(pool->trash(), 0U);
+  EXPECT_EQ(*used, uint64_t{5} << 20);
+
+  // In the trash it still takes what it takes.
+  Dataset trashed = *controller_->cluster().Find(id);
+  Snapshot snapshot;
+  trashed.placement.phase = Phase::kTrashed;
+  trashed.placement.node.reset();
+  trashed.desired = {.deleted = true};
+  snapshot.datasets = {trashed};
+  Restart(snapshot);
+  world_.sent.clear();
+  shown_ = 0;
+  Hello(1, 1, "alpha");
+  controller_->OnCapacity(PoolCapacity{.total = 1000, .free = 400}, now_);
+  List({entry});
+  Advance(Sessions::kCoalesce);
+  read();
+  EXPECT_EQ(pool->trash(), uint64_t{5} << 20);
+}
+
 TEST_F(ControllerTest, AfterAStartNobodyIsDownBeforeTwiceTheTimeout) {
   Snapshot snapshot;
   snapshot.nodes = {{.id = NodeNumber(1), .name = "alpha"}};

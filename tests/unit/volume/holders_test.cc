@@ -155,9 +155,21 @@ TEST(Describe, StaysOneLineWhateverTheNames) {
   holder.command = "ev) il\n(";
   holder.what = "fd 5";
   holder.path = "/mnt/a\nb";
-  holder.container = "0123456789abcdef";
   const std::string text = Describe({holder});
-  EXPECT_EQ(text, "held by pid 123 (ev) il\\n() in container 0123456789ab: fd 5 /mnt/a\\nb");
+  EXPECT_EQ(text, "held by pid 123 (ev) il\\n(), uid 0: fd 5 /mnt/a\\nb");
+}
+
+TEST(Describe, SaysWhoAndWhere) {
+  Holder holder;
+  holder.pid = 123;
+  holder.command = "postgres";
+  holder.uid = 999;
+  holder.what = "cwd";
+  holder.path = "/data";
+  holder.mount_namespace = 4026532201;
+  holder.container = "0123456789abcdef";
+  EXPECT_EQ(Describe({holder}),
+            "held by pid 123 (postgres), uid 999, mount namespace 4026532201, in container 0123456789ab: cwd /data");
 }
 
 TEST(Describe, CutsLongListsAndExplainsEmptyOnes) {

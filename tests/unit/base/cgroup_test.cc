@@ -1,4 +1,4 @@
-#include "engine/volume/cgroup.h"
+#include "engine/base/cgroup.h"
 
 #include <gtest/gtest.h>
 
@@ -17,6 +17,9 @@ TEST(ContainerId, IsFoundForEveryRuntime) {
            "0::/kubepods/burstable/pod-1/" + kId,
            "0::/kubepods.slice/crio-" + kId + ".scope\n",
            "0::/machine.slice/libpod-" + kId + ".scope/container\n",
+           "0::/system.slice/containerd.service/kubepods-besteffort-pod1234.slice:cri-containerd:" + kId + "\n",
+           "0::/user.slice/user-1000.slice/user@1000.service/user.slice/nerdctl-" + kId + ".scope\n",
+           "9:memory:/\n1:name=systemd:/system.slice/docker-" + kId + ".scope\n0::/\n",
        }) {
     EXPECT_EQ(ContainerIdFromCgroup(text), kId) << text;
   }
@@ -26,11 +29,17 @@ TEST(ContainerId, OfAContainerInAContainerIsTheInner) {
   EXPECT_EQ(ContainerIdFromCgroup("0::/docker/" + kId + "/docker/" + kInner + "\n"), kInner);
 }
 
+TEST(ContainerId, OfAContainerInAContainerIsTheInnerAlsoWhenNotEveryHierarchyShowsIt) {
+  EXPECT_EQ(ContainerIdFromCgroup("9:pids:/docker/" + kId + "/docker/" + kInner + "\n1:name=systemd:/docker/" + kId +
+                                  "\n0::/docker/" + kId + "\n"),
+            kInner);
+}
+
 TEST(ContainerId, IsEmptyOutside) {
   for (const std::string& text :
        {std::string(), std::string("0::/\n"), std::string("0::/user.slice/user-1000.slice/session-2.scope\n"),
         "0::/machine.slice/libpod-conmon-" + kId + ".scope\n", "0::/docker/" + kId + "0\n",
-        "0::/docker/" + kId.substr(1) + "\n", "0::/x" + kId + "\n"}) {
+        "0::/docker/" + kId.substr(1) + "\n", "0::/x" + kId + "\n", kId}) {
     EXPECT_EQ(ContainerIdFromCgroup(text), "") << text;
   }
 }
