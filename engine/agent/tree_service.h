@@ -19,6 +19,7 @@ class TreeService : public rpc::Tree::Service, public Tree {
  public:
   // Called on a thread of gRPC's, one stream's messages one after the other.
   struct Events {
+    std::function<void(pid_t)> serves;                          // a flocker-fs has said hello
     std::function<bool(const rpc::OperationRequest&)> execute;  // false: control cannot be reached
     std::function<void(const rpc::Refusal&)> refusal;
     std::function<rpc::Description(const DatasetId&, bool holders)> describe;
@@ -50,7 +51,9 @@ class TreeService : public rpc::Tree::Service, public Tree {
   using Stream = grpc::ServerReaderWriter<rpc::TreeDown, rpc::TreeUp>;
   void Handle(const rpc::TreeUp& message);
   void Send(const rpc::TreeDown& message) EXCLUDES(mutex_);
-  // Sends and waits until `answers_` has the key, the stream is gone (nullopt), or the time is over.
+  bool Mounted() const;
+  // Sends and waits until `answers_` has the key, or the time is over; nullopt when there is no flocker-fs and no mount
+  // that one could go on with.
   absl::StatusOr<std::optional<uint32_t>> Ask(const rpc::TreeDown& message, const std::string& key,
                                               absl::Duration timeout);
 
@@ -61,6 +64,8 @@ class TreeService : public rpc::Tree::Service, public Tree {
   mutable Mutex mutex_;
   CondVar changed_;
   Stream* stream_ GUARDED_BY(mutex_) = nullptr;  // of the newest flocker-fs
+  uint64_t streams_ GUARDED_BY(mutex_) = 0;      // how many there were
+  std::set<DatasetId> gated_ GUARDED_BY(mutex_);
   grpc::ServerContext* context_ GUARDED_BY(mutex_) = nullptr;
   std::map<std::string, uint32_t> answers_ GUARDED_BY(mutex_);
   dev_t device_ GUARDED_BY(mutex_) = 0;
