@@ -266,7 +266,7 @@ void Filesystem::SetXattr(Request request, uint64_t id, const std::string& name,
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (node->kind == InodeKind::kDataset && absl::StartsWith(name, kAttributePrefix)) {
-    return WhenHeard(std::move(request), [this, node, ours = std::string(OurName(name)), value, flags](Request heard) {
+    return WhenHeard(std::move(request), [this, node, ours = OurName(name), value, flags](Request heard) {
       tree_.SetAttribute(std::move(heard), *node, ours, value, flags);
     });
   }
@@ -280,7 +280,7 @@ void Filesystem::RemoveXattr(Request request, uint64_t id, const std::string& na
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (node->kind == InodeKind::kDataset && absl::StartsWith(name, kAttributePrefix)) {
-    return WhenHeard(std::move(request), [this, node, ours = std::string(OurName(name))](Request heard) {
+    return WhenHeard(std::move(request), [this, node, ours = OurName(name)](Request heard) {
       tree_.SetAttribute(std::move(heard), *node, ours, std::nullopt, 0);
     });
   }

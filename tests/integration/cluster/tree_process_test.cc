@@ -84,10 +84,10 @@ TEST_F(TreeProcess, KilledUnderAnAgentThatWasRestartedKeepsItsMount) {
 
 TEST_F(TreeProcess, UnmountedBySomebodyElseIsMountedAnew) {
   MakeOnAlpha("db");
-  const int before = Mount();
+  const pid_t before = Pid();
   ASSERT_EQ(umount2(cluster_.tree("alpha").c_str(), MNT_DETACH), 0);
   ASSERT_TRUE(Eventually(absl::Seconds(20), [&] {
-    return Mount() != 0 && Mount() != before && Open(cluster_.Path("alpha", "db") + "/file") == 0;
+    return Mount() != 0 && Pid() != before && Open(cluster_.Path("alpha", "db") + "/file") == 0;
   })) << cluster_.agent("alpha").log();
 }
 
