@@ -20,15 +20,15 @@ struct HandleRoom {
 
 }  // namespace
 
-Anchor::Anchor(const LocalMount& attachment, const Inode& node) {
-  if (node.kind == InodeKind::kDataset) {
+Anchor::Anchor(const LocalMount& attachment, const FileHandle& handle) {
+  if (handle.bytes.empty()) {
     fd_ = attachment.mount();
     return;
   }
   HandleRoom room;
-  room.get()->handle_type = node.handle.type;
-  room.get()->handle_bytes = static_cast<unsigned>(node.handle.bytes.size());
-  std::memcpy(room.content(), node.handle.bytes.data(), node.handle.bytes.size());
+  room.get()->handle_type = handle.type;
+  room.get()->handle_bytes = static_cast<unsigned>(handle.bytes.size());
+  std::memcpy(room.content(), handle.bytes.data(), handle.bytes.size());
   owned_.reset(open_by_handle_at(attachment.mount(), room.get(), O_PATH | O_CLOEXEC));
   if (!owned_) error_ = errno;
   fd_ = owned_.get();

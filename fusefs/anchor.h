@@ -14,7 +14,10 @@ namespace flocker {
 // Must be made before ActAs: opening by handle is root's right (CAP_DAC_READ_SEARCH).
 class Anchor {
  public:
-  Anchor(const LocalMount& attachment, const Inode& node);
+  Anchor(const LocalMount& attachment, const Inode& node)
+      : Anchor(attachment, node.kind == InodeKind::kDataset ? FileHandle() : node.handle) {}
+  // An empty handle is the dataset's root.
+  Anchor(const LocalMount& attachment, const FileHandle& handle);
 
   int error() const { return error_; }  // 0, or ESTALE when the file is gone
   int fd() const { return fd_; }

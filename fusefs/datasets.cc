@@ -39,8 +39,13 @@ absl::Status Stale() {
 }  // namespace
 
 Datasets::Datasets(const Options& options, const View& view, Refusals& refusals, Deadlines& deadlines,
-                   WorkerThreads& threads)
-    : options_(options), view_(view), refusals_(refusals), deadlines_(deadlines), threads_(threads) {}
+                   WorkerThreads& threads, SavedState& state)
+    : options_(options),
+      view_(view),
+      refusals_(refusals),
+      deadlines_(deadlines),
+      threads_(threads),
+      gates_(state.gates()) {}
 
 void Datasets::Enter(Request request, Visit visit) {
   Judgement judgement;
@@ -88,6 +93,11 @@ Datasets::Judgement Datasets::Judge(const Visit& visit) {
   }
   if (visit.serial && *visit.serial != dataset->serial) {
     judgement.why = Stale();
+    return judgement;
+  }
+  if (state.held) {
+    judgement.verdict = Verdict::kWait;
+    judgement.why = Refuse(Cause::kTimeout, "files of it that were open are being opened again");
     return judgement;
   }
   if (dataset->serial == 0) {
@@ -237,7 +247,7 @@ void Datasets::Gate(const DatasetId& dataset, absl::Duration grace, const GateAn
   {
     MutexLock lock(mutex_);
     State& state = states_[dataset];
-    state.gated = true;
+    SetGate(dataset, state, true);
     attachment = state.attachment;
   }
   if (attachment == nullptr) return answer(0);
@@ -255,7 +265,58 @@ void Datasets::Gate(const DatasetId& dataset, absl::Duration grace, const GateAn
 void Datasets::Ungate(const DatasetId& dataset) {
   {
     MutexLock lock(mutex_);
-    states_[dataset].gated = false;
+    SetGate(dataset, states_[dataset], false);
+  }
+  Wake();
+}
+
+void Datasets::SetGate(const DatasetId& dataset, State& state, bool gated) {
+  if (state.gated == gated) return;
+  // Saved first, ended last: a successor may find a gate too many, never one too few.
+  if (gated) {
+    SavedGate saved{};
+    saved.key = 1;
+    SaveId(dataset.str(), saved.dataset);
+    state.saved_gate = gates_.Add(saved);
+  }
+  state.gated = gated;
+  if (!gated && state.saved_gate != nullptr) gates_.Remove(std::exchange(state.saved_gate, nullptr));
+}
+
+void Datasets::GateOnly(const std::vector<DatasetId>& gated) {
+  {
+    MutexLock lock(mutex_);
+    for (const DatasetId& dataset : gated) SetGate(dataset, states_[dataset], true);
+    for (auto& [id, state] : states_) {
+      if (std::find(gated.begin(), gated.end(), id) == gated.end()) SetGate(id, state, false);
+    }
+  }
+  Wake();
+}
+
+void Datasets::InheritGates() {
+  MutexLock lock(mutex_);
+  for (SavedGate* saved : gates_.All()) {
+    const auto id = DatasetId::Parse(LoadId(saved->dataset));
+    State* state = id ? &states_[*id] : nullptr;
+    if (state == nullptr || state->gated) {
+      gates_.Remove(saved);
+      continue;
+    }
+    state->gated = true;
+    state->saved_gate = saved;
+  }
+}
+
+void Datasets::Hold(const DatasetId& dataset) {
+  MutexLock lock(mutex_);
+  states_[dataset].held = true;
+}
+
+void Datasets::LetIn(const DatasetId& dataset) {
+  {
+    MutexLock lock(mutex_);
+    states_[dataset].held = false;
   }
   Wake();
 }
@@ -263,7 +324,7 @@ void Datasets::Ungate(const DatasetId& dataset) {
 void Datasets::UngateAll() {
   {
     MutexLock lock(mutex_);
-    for (auto& [id, state] : states_) state.gated = false;
+    for (auto& [id, state] : states_) SetGate(id, state, false);
   }
   Wake();
 }
@@ -301,7 +362,8 @@ void Datasets::CatalogChanged() {
         state.past.push_back(state.attachment);
         over.push_back(std::move(state.attachment));
       }
-      const bool forgotten = !dataset && !state.gated && state.attachment == nullptr && state.past.empty();
+      const bool forgotten =
+          !dataset && !state.gated && !state.held && state.attachment == nullptr && state.past.empty();
       const auto here = at++;
       if (forgotten) states_.erase(here);
     }

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
@@ -19,6 +20,7 @@
 #include "fusefs/local_mount.h"
 #include "fusefs/refusals.h"
 #include "fusefs/request.h"
+#include "fusefs/saved_state.h"
 #include "fusefs/view.h"
 #include "fusefs/worker_pool.h"
 
@@ -39,7 +41,8 @@ class Datasets {
   struct Options {
     absl::Duration attach_timeout = absl::Seconds(60);
   };
-  Datasets(const Options& options, const View& view, Refusals& refusals, Deadlines& deadlines, WorkerThreads& threads);
+  Datasets(const Options& options, const View& view, Refusals& refusals, Deadlines& deadlines, WorkerThreads& threads,
+           SavedState& state);
 
   // What to do inside; runs on a worker thread that may block.
   using Work = absl::AnyInvocable<void(Request, LocalMount::Use)>;
@@ -69,6 +72,14 @@ class Datasets {
   void Gate(const DatasetId& dataset, absl::Duration grace, const GateAnswer& answer) EXCLUDES(mutex_);
   void Ungate(const DatasetId& dataset) EXCLUDES(mutex_);
   void UngateAll() EXCLUDES(mutex_);
+  // Gates these, and no others, without an answer: what the agent has gated when its stream begins.
+  void GateOnly(const std::vector<DatasetId>& gated) EXCLUDES(mutex_);
+  // Gates what was gated when the predecessor died.
+  void InheritGates() EXCLUDES(mutex_);
+
+  // Between these two whoever wants inside waits as for a gate: what a predecessor had open is opened again.
+  void Hold(const DatasetId& dataset) EXCLUDES(mutex_);
+  void LetIn(const DatasetId& dataset) EXCLUDES(mutex_);
 
   // Lets go of the attachment of that epoch: `close_files` closes what is open in it, `done` runs when its mount is
   // held no more. If the catalogue still shows it mounted later, it is opened anew.
@@ -93,6 +104,8 @@ class Datasets {
   struct State {
     bool gated = false;
     std::optional<absl::Time> missing_since;    // seen not to be attached here since then; monotonic
+    SavedGate* saved_gate = nullptr;  // may be null although it is gated, when there is no room
+    bool held = false;
     std::shared_ptr<LocalMount> attachment;     // the present one, once somebody used it
     std::list<std::weak_ptr<LocalMount>> past;  // earlier ones with files still open
     uint32_t root_serial = 0;                   // the attachment that `root` was seen in
@@ -106,6 +119,7 @@ class Datasets {
     absl::Status why;                    // kOut: what to answer; kWait: what is missing
   };
 
+  void SetGate(const DatasetId& dataset, State& state, bool gated) REQUIRES(mutex_);
   Judgement Judge(const Visit& visit) REQUIRES(mutex_);
   absl::StatusOr<LocalMount::Use> Attach(State& state, const CatalogDataset& dataset) REQUIRES(mutex_);
   void Park(Request request, Visit visit) REQUIRES(mutex_);
@@ -125,6 +139,7 @@ class Datasets {
   WorkerThreads& threads_;
 
   Mutex mutex_;
+  SavedArray<SavedGate>& gates_ GUARDED_BY(mutex_);
   absl::flat_hash_map<DatasetId, State> states_ GUARDED_BY(mutex_);
   std::list<Parked> parked_ GUARDED_BY(mutex_);  // in the order of their coming
   uint64_t next_parked_ GUARDED_BY(mutex_) = 1;

@@ -21,8 +21,12 @@ bool IsDots(const std::string& name) { return name == "." || name == ".."; }
 
 }  // namespace
 
-Filesystem::Filesystem(const Options& options)
-    : view_(options.node_name),
+Filesystem::Filesystem(const Options& options, SavedState& state)
+    : state_(state),
+      in_flight_(state),
+      view_(options.node_name),
+      inodes_(state),
+      files_(state),
       passthrough_(inodes_, files_),
       refusals_([this](const rpc::Refusal& refusal) {
         rpc::TreeUp message;
@@ -31,15 +35,18 @@ Filesystem::Filesystem(const Options& options)
       }),
       operations_(
           options.operations, [this](rpc::TreeUp message) { return Send(std::move(message)); }, deadlines_),
-      datasets_(options.datasets, view_, refusals_, deadlines_, threads_),
+      datasets_(options.datasets, view_, refusals_, deadlines_, threads_, state),
       info_(view_, inodes_, [this] { return Reached(); }),
-      tree_(view_, inodes_, datasets_, info_, operations_, refusals_, [this] { return ControlReached(); }) {}
+      tree_(
+          view_, inodes_, datasets_, info_, operations_, refusals_, [this] { return ControlReached(); }, state.first_id()),
+      heard_(state.incarnation() == 0) {}
 
 Filesystem::~Filesystem() = default;
 
 bool Filesystem::Shutdown(absl::Duration patience) {
   if (link_) link_->Stop();
   deadlines_.Stop();
+  Heard();
   operations_.Clear();
   for (auto& file : files_.RemoveAll()) CloseOnWorker(std::move(file));
   datasets_.Clear();
@@ -121,7 +128,10 @@ void Filesystem::MakeNode(Request request, uint64_t parent, const std::string& n
 void Filesystem::MakeDirectory(Request request, uint64_t parent, const std::string& name, mode_t mode) {
   const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
-  if (!node->InsideDataset()) return tree_.Make(std::move(request), *node, name, mode);
+  if (!node->InsideDataset()) {
+    return WhenHeard(std::move(request),
+                     [this, node, name, mode](Request heard) { tree_.Make(std::move(heard), *node, name, mode); });
+  }
   Inside(std::move(request), node, [this, node, name, mode](Request inside, LocalMount::Use in) {
     passthrough_.MakeDirectory(std::move(inside), in, *node, name, mode);
   });
@@ -160,7 +170,10 @@ void Filesystem::Unlink(Request request, uint64_t parent, const std::string& nam
 void Filesystem::RemoveDirectory(Request request, uint64_t parent, const std::string& name) {
   const InodePtr node = inodes_.Find(parent);
   if (node == nullptr) return request.Error(ESTALE);
-  if (!node->InsideDataset()) return tree_.Remove(std::move(request), *node, name);
+  if (!node->InsideDataset()) {
+    return WhenHeard(std::move(request),
+                     [this, node, name](Request heard) { tree_.Remove(std::move(heard), *node, name); });
+  }
   Inside(std::move(request), node, [this, node, name](Request inside, LocalMount::Use in) {
     passthrough_.Remove(std::move(inside), in, *node, name, true);
   });
@@ -172,7 +185,9 @@ void Filesystem::Rename(Request request, uint64_t from, const std::string& name,
   const InodePtr new_parent = inodes_.Find(to);
   if (old_parent == nullptr || new_parent == nullptr) return request.Error(ESTALE);
   if (!old_parent->InsideDataset() && !new_parent->InsideDataset()) {
-    return tree_.Rename(std::move(request), *old_parent, name, *new_parent, new_name, flags);
+    return WhenHeard(std::move(request), [this, old_parent, name, new_parent, new_name, flags](Request heard) {
+      tree_.Rename(std::move(heard), *old_parent, name, *new_parent, new_name, flags);
+    });
   }
   if (old_parent->kind == InodeKind::kTree || new_parent->kind == InodeKind::kTree) return request.Error(EPERM);
   // Files between datasets, and between a dataset's content and the level of datasets: mv copies.
@@ -252,7 +267,9 @@ void Filesystem::SetXattr(Request request, uint64_t id, const std::string& name,
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (node->kind == InodeKind::kDataset && absl::StartsWith(name, kAttributePrefix)) {
-    return tree_.SetAttribute(std::move(request), *node, OurName(name), value, flags);
+    return WhenHeard(std::move(request), [this, node, ours = OurName(name), value, flags](Request heard) {
+      tree_.SetAttribute(std::move(heard), *node, ours, value, flags);
+    });
   }
   if (!node->InsideDataset() || absl::StartsWith(name, kAttributePrefix)) return request.Error(EPERM);
   Inside(std::move(request), node, [this, node, name, value, flags](Request inside, LocalMount::Use in) {
@@ -264,7 +281,9 @@ void Filesystem::RemoveXattr(Request request, uint64_t id, const std::string& na
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
   if (node->kind == InodeKind::kDataset && absl::StartsWith(name, kAttributePrefix)) {
-    return tree_.SetAttribute(std::move(request), *node, OurName(name), std::nullopt, 0);
+    return WhenHeard(std::move(request), [this, node, ours = OurName(name)](Request heard) {
+      tree_.SetAttribute(std::move(heard), *node, ours, std::nullopt, 0);
+    });
   }
   if (!node->InsideDataset() || absl::StartsWith(name, kAttributePrefix)) return request.Error(EPERM);
   Inside(std::move(request), node, [this, node, name](Request inside, LocalMount::Use in) {

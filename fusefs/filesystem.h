@@ -7,10 +7,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "fusefs/agent_link.h"
 #include "fusefs/datasets.h"
 #include "fusefs/deadlines.h"
+#include "fusefs/in_flight.h"
 #include "fusefs/info_files.h"
 #include "fusefs/inode_table.h"
 #include "fusefs/interrupt.h"
@@ -19,6 +21,7 @@
 #include "fusefs/passthrough.h"
 #include "fusefs/refusals.h"
 #include "fusefs/request.h"
+#include "fusefs/saved_state.h"
 #include "fusefs/tree.h"
 #include "fusefs/view.h"
 #include "fusefs/worker_pool.h"
@@ -29,16 +32,19 @@ namespace flocker {
 // answer at once (Tree), or an operation keeps the request until the agent answers (Operations). What concerns a
 // dataset's content passes Datasets and is done by that attachment's own workers (Passthrough). The link's thread calls
 // the Listener methods; Deadlines has one for timeouts and interrupts.
-class Filesystem : public InterruptListener, public AgentLink::Listener {
+class Filesystem : public SessionOwner, public AgentLink::Listener {
  public:
   struct Options {
     std::string node_name;
     Datasets::Options datasets;
     Operations::Options operations;
   };
-  explicit Filesystem(const Options& options);
+  Filesystem(const Options& options, SavedState& state);
   ~Filesystem() override;
 
+  // Before a predecessor's session goes on: knows again what that knew. Blocks while there is no catalogue to read,
+  // some seconds at most.
+  void TakeUp();
   // Once, when the tree is mounted.
   void Connect(const std::string& agent, const rpc::TreeHello& hello);
   // Answers everybody who waits and lets go of every mount. Requests may still come and are answered, until the session
@@ -85,6 +91,7 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   void SyncDirectory(Request request, uint64_t node, uint64_t handle, bool data_only);
   void ReleaseDirectory(Request request, uint64_t node, uint64_t handle);
 
+  InFlight& in_flight() override { return in_flight_; }
   void Interrupted(uint64_t id) override;
   void OnWelcome(const rpc::TreeWelcome& welcome) override;
   void OnMessage(const rpc::TreeDown& message) override;
@@ -105,6 +112,13 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   // The end of a reference that may be the last: closing may block, so a worker does it.
   static void CloseOnWorker(std::shared_ptr<OpenFile> file);
 
+  // What a predecessor had open, unless that attachment is over.
+  std::shared_ptr<OpenFile> Reopen(const SavedHandle& saved);
+  // Runs `change`, of the tree itself; in a successor not before the agent has said whether control can be reached.
+  using Change = absl::AnyInvocable<void(Request)>;
+  void WhenHeard(Request request, Change change) EXCLUDES(mutex_);
+  void Heard() EXCLUDES(mutex_);
+
   void OnGate(const rpc::Gate& gate);
   void OnDrop(const rpc::DropDescriptors& drop);
   void News();
@@ -113,8 +127,10 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   Reach Reached() const;
 
   // In this order: each uses only those above it, and the link, which calls into all of them, ends first.
+  SavedState& state_;
   WorkerThreads threads_;
   Deadlines deadlines_;
+  InFlight in_flight_;
   View view_;
   InodeTable inodes_;
   OpenFiles files_;
@@ -125,6 +141,13 @@ class Filesystem : public InterruptListener, public AgentLink::Listener {
   InfoFiles info_;
   Tree tree_;
   std::atomic<bool> control_reachable_{false};
+  Mutex mutex_;
+  bool heard_ GUARDED_BY(mutex_);
+  struct Waiting {
+    Request request;
+    Change change;
+  };
+  std::vector<Waiting> waiting_ GUARDED_BY(mutex_);
   std::unique_ptr<AgentLink> link_;  // set once before requests that use it can come
 };
 

@@ -27,7 +27,13 @@ void Filesystem::Interrupted(uint64_t id) {
 
 void Filesystem::OnWelcome(const rpc::TreeWelcome& welcome) {
   control_reachable_ = false;  // until this stream says so
+  rpc::TreeWelcome saved = welcome;
+  saved.clear_gated();
+  state_.SaveWelcome(saved.SerializeAsString());
   view_.Adopt(welcome);
+  std::vector<DatasetId> gated;
+  for (const std::string& id : welcome.gated()) gated.push_back(DatasetId::Parse(id).value_or(DatasetId()));
+  datasets_.GateOnly(gated);
   operations_.Resend();
   News();
 }
@@ -55,7 +61,7 @@ void Filesystem::OnMessage(const rpc::TreeDown& message) {
       return operations_.OnDescription(message.description());
     case rpc::TreeDown::kControl:
       control_reachable_ = message.control().reachable();
-      return;
+      return Heard();
     case rpc::TreeDown::kEvents:
       return info_.Happened(message.events());
     case rpc::TreeDown::kWelcome:  // the link's

@@ -13,7 +13,8 @@ void Filesystem::WithFile(Request request, uint64_t handle, FileWork work) {
   if (file == nullptr) return request.Error(ESTALE);
   WorkerPool& workers = file->use->workers();
   workers.Submit([request = std::move(request), file = std::move(file), work = std::move(work)]() mutable {
-    work(std::move(request), *file);
+    const int error = file->Ready();
+    error == 0 ? work(std::move(request), *file) : request.Error(error);
   });
 }
 
@@ -82,6 +83,7 @@ void Filesystem::CopyRange(Request request, uint64_t from, off_t from_offset, ui
   if (target == nullptr) return request.Error(ESTALE);
   WithFile(std::move(request), from,
            [this, target = std::move(target), from_offset, to_offset, size, flags](Request inside, OpenFile& file) {
+             if (const int error = target->Ready(); error != 0) return inside.Error(error);
              passthrough_.CopyRange(std::move(inside), file, from_offset, *target, to_offset, size, flags);
            });
 }
@@ -119,7 +121,7 @@ void Filesystem::OpenDirectory(Request request, uint64_t id) {
 void Filesystem::ReadDirectory(Request request, uint64_t id, uint64_t handle, size_t size, off_t offset) {
   const InodePtr node = inodes_.Find(id);
   if (node == nullptr) return request.Error(ESTALE);
-  if (!node->InsideDataset()) return tree_.ReadDirectory(std::move(request), handle, size, offset);
+  if (!node->InsideDataset()) return tree_.ReadDirectory(std::move(request), *node, handle, size, offset);
   WithFile(std::move(request), handle, [this, size, offset](Request inside, OpenFile& file) {
     passthrough_.ReadDirectory(std::move(inside), file, size, offset);
   });

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "fusefs/interrupt.h"
 
 namespace flocker {
 namespace {
@@ -23,19 +24,16 @@ constexpr uint32_t kTrueOfUs = FUSE_HANDLE_KILLPRIV_V2 | FUSE_PARALLEL_DIROPS;
 // What of that may be added to the reply that this thread writes next; 0 but for the INIT's.
 thread_local uint32_t adds_to_reply = 0;
 
-ssize_t WriteReply(int fd, iovec* reply, int count, void*) {
+ssize_t WriteReply(int fd, iovec* reply, int count, void* owner) {
   // libfuse gathers a fuse_out_header and a fuse_init_out; an error has the header only.
   if (adds_to_reply != 0 && count == 2 && reply[1].iov_len >= offsetof(fuse_init_out, flags) + sizeof(uint32_t)) {
     static_cast<fuse_init_out*>(reply[1].iov_base)->flags |= adds_to_reply;
   }
-  return writev(fd, reply, count);
+  return static_cast<SessionOwner*>(owner)->in_flight().Answer(fd, reply, count);
 }
 
+// libfuse wants one. The session reads by itself.
 ssize_t ReadRequest(int fd, void* buffer, size_t size, void*) { return read(fd, buffer, size); }
-
-ssize_t SpliceReply(int in, off_t* in_offset, int out, off_t* out_offset, size_t size, unsigned flags, void*) {
-  return splice(in, in_offset, out, out_offset, size, flags);
-}
 
 // A flocker-fs that was killed leaves a mount that answers ENOTCONN.
 absl::Status ClearDeadMount(const std::string& mountpoint) {
@@ -50,16 +48,20 @@ absl::Status ClearDeadMount(const std::string& mountpoint) {
 
 }  // namespace
 
-absl::StatusOr<unique_fd> MountFuse(const std::string& mountpoint) {
-  RETURN_IF_ERROR(ClearDeadMount(mountpoint));
+absl::StatusOr<unique_fd> OpenFuse() {
   unique_fd device(open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (!device) return ErrnoStatus(errno, "open /dev/fuse (is the module fuse loaded?)");
+  return device;
+}
+
+absl::Status MountFuse(const unique_fd& device, const std::string& mountpoint) {
+  RETURN_IF_ERROR(ClearDeadMount(mountpoint));
   // No default_permissions: the daemon decides for the tree, ext4 for what is inside.
   const std::string options = absl::StrCat("fd=", device.get(), ",rootmode=40000,user_id=0,group_id=0,allow_other");
   if (mount("flocker", mountpoint.c_str(), "fuse.flocker", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
     return ErrnoStatus(errno, absl::StrCat("mount the tree at ", mountpoint, ", which must be a directory"));
   }
-  return device;
+  return absl::OkStatus();
 }
 
 const fuse_custom_io& DeviceIo() {
@@ -67,7 +69,6 @@ const fuse_custom_io& DeviceIo() {
     fuse_custom_io calls{};
     calls.writev = WriteReply;
     calls.read = ReadRequest;
-    calls.splice_send = SpliceReply;
     return calls;
   }();
   return io;

@@ -9,12 +9,14 @@
 
 namespace flocker {
 
-// Opens /dev/fuse and mounts it at `mountpoint`, after clearing away what a dead predecessor left there. Not through
-// libfuse, whose sessions take a custom I/O only together with a descriptor that is mounted already.
-absl::StatusOr<unique_fd> MountFuse(const std::string& mountpoint);
+absl::StatusOr<unique_fd> OpenFuse();
 
-// For fuse_session_custom_io. Passes everything on as it is, but for the reply to INIT, where it adds what libfuse 3.14
-// cannot say although it is true of us:
+// Mounts the tree of `device`, a /dev/fuse, at `mountpoint`, after clearing away what a dead one left there. Not
+// through libfuse, whose sessions take a custom I/O only together with a descriptor that is mounted already.
+absl::Status MountFuse(const unique_fd& device, const std::string& mountpoint);
+
+// For fuse_session_custom_io of a SessionOwner's session. Answers go through its InFlight, as they are, but for the
+// reply to INIT, where it adds what libfuse 3.14 cannot say although it is true of us:
 //   FUSE_HANDLE_KILLPRIV_V2  writes take setuid and setgid bits away (they do: credentials.h). Without it the kernel
 //                            asks for security.capability before every write and changes modes as a caller who may not;
 //   FUSE_PARALLEL_DIROPS     lookups in one directory need not wait for each other (libfuse knows it and forgets it).

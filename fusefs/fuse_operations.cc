@@ -5,21 +5,21 @@
 
 #include "fusefs/filesystem.h"
 #include "fusefs/newer_requests.h"
-#include "fusefs/receive_buffer.h"
 
 namespace flocker {
 namespace {
 
-Filesystem& Of(fuse_req_t req) {
-  return *static_cast<Filesystem*>(static_cast<InterruptListener*>(fuse_req_userdata(req)));
-}
+Filesystem& Of(fuse_req_t req) { return *static_cast<Filesystem*>(static_cast<SessionOwner*>(fuse_req_userdata(req))); }
 
 constexpr unsigned kBackgroundRequests = 4096;
 
+// Whoever changes what is asked for here changes kSavedVersion: a successor must agree with what its predecessor told
+// the kernel.
 void Init(void*, fuse_conn_info* connection) {
+  connection->max_write = kMaxWrite;
   // Inodes are revived by lookups from the top, never by number alone.
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_EXPORT_SUPPORT);
-  // Payloads are kept where they were received (receive_buffer.h), not in a pipe.
+  // Payloads are kept where they were received (in_flight.h), not in a pipe; and every answer passes there.
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_SPLICE_READ);
   // The native path writes to the same files: nothing may be held back or believed for longer than a request.
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_WRITEBACK_CACHE);
@@ -94,7 +94,7 @@ void Read(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info*
 }
 
 void Write(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t offset, fuse_file_info* info) {
-  Of(req).Write(Request(req), info->fh, {KeepReceived(data, size), size, offset, info->flags, info->writepage != 0});
+  Of(req).Write(Request(req), info->fh, {data, size, offset, info->flags, info->writepage != 0});
 }
 
 void FSync(fuse_req_t req, fuse_ino_t, int data_only, fuse_file_info* info) {

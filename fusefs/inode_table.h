@@ -9,9 +9,11 @@
 #include "absl/container/flat_hash_map.h"
 #include "engine/base/mutex.h"
 #include "engine/model/ids.h"
+#include "fusefs/saved_state.h"
 
 namespace flocker {
 
+// Their numbers are saved for a successor.
 enum class InodeKind {
   kTree,           // the mount's root
   kNodeDirectory,  // /flocker/<node>
@@ -34,6 +36,10 @@ struct FileHandle {
   std::string bytes;
 };
 
+// False when it is too long.
+bool SaveHandle(const FileHandle& handle, SavedFileHandle* saved);
+FileHandle LoadHandle(const SavedFileHandle& saved);
+
 // Never changes after it was made.
 struct Inode {
   uint64_t id = 0;
@@ -54,13 +60,17 @@ struct Place {
   std::string name;
 };
 
-// Ids are counted up and never used again while the daemon lives, so neither the kernel's inode nor its page cache
+// Ids are counted up and never used again while the mount lives, so neither the kernel's inode nor its page cache
 // of one attachment can be taken for another's. No entry holds a descriptor. A file with several names has one id.
+//
+// Everything is saved before the kernel hears of it, so a successor knows every id that the kernel knows. It may count
+// more lookups than the kernel: then the entry is never forgotten.
 class InodeTable {
  public:
   static constexpr uint64_t kTreeId = 1;  // FUSE_ROOT_ID
 
-  InodeTable();
+  // With what a predecessor has saved.
+  explicit InodeTable(SavedState& state);
 
   // Null for an id that was forgotten or never given.
   std::shared_ptr<const Inode> Find(uint64_t id) const;
@@ -90,13 +100,23 @@ class InodeTable {
     std::shared_ptr<const Inode> node;
     std::string key;
     uint64_t lookups = 0;
+    SavedNode* saved = nullptr;   // null: there was no room, or its handle is too long
+    SavedPlace* place = nullptr;  // a dataset's
   };
-  std::shared_ptr<const Inode> Remember(std::string key, Inode node);
+  // `place` is a dataset's.
+  std::shared_ptr<const Inode> Remember(Inode node, const Place& place);
+  void SetLookups(Entry& entry, uint64_t lookups) REQUIRES(mutex_);
+  void Save(Entry& entry, const Place& place) REQUIRES(mutex_);
+  SavedPlace* SavePlace(uint64_t id, const Place& place) REQUIRES(mutex_);
+  void Inherit() REQUIRES(mutex_);
 
   mutable Mutex mutex_;
+  SavedArray<SavedNode>& nodes_ GUARDED_BY(mutex_);
+  SavedArray<SavedPlace>& places_ GUARDED_BY(mutex_);
   absl::flat_hash_map<uint64_t, Entry> entries_ GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, uint64_t> ids_ GUARDED_BY(mutex_);  // what it is -> its id
-  uint64_t next_ GUARDED_BY(mutex_) = kTreeId + 1;
+  uint64_t next_ GUARDED_BY(mutex_);
+  uint64_t next_sequence_ GUARDED_BY(mutex_) = 1;
 };
 
 }  // namespace flocker

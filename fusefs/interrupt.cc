@@ -5,7 +5,7 @@ namespace {
 
 // The id travels as the data pointer: an object there could be gone by the time libfuse calls.
 void OnInterrupt(fuse_req_t req, void* data) {
-  static_cast<InterruptListener*>(fuse_req_userdata(req))->Interrupted(reinterpret_cast<uintptr_t>(data));
+  static_cast<SessionOwner*>(fuse_req_userdata(req))->Interrupted(reinterpret_cast<uintptr_t>(data));
 }
 
 }  // namespace

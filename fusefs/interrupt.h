@@ -7,10 +7,12 @@
 
 namespace flocker {
 
-// Who hears of interrupts: the session's userdata.
-class InterruptListener {
+// Whom a session is for: its userdata.
+class SessionOwner {
  public:
-  virtual ~InterruptListener() = default;
+  virtual ~SessionOwner() = default;
+  // Every request is kept there, and every answer passes there.
+  virtual InFlight& in_flight() = 0;
   // Called with libfuse's lock on the request held: must not answer it here, nor block.
   virtual void Interrupted(uint64_t id) = 0;
 };

@@ -1,4 +1,5 @@
 // flocker-fs: the tree of DESIGN §2 on this machine.
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -9,12 +10,15 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "fusefs/filesystem.h"
+#include "fusefs/fuse_device.h"
 #include "fusefs/fuse_operations.h"
 #include "fusefs/session.h"
 
@@ -28,24 +32,64 @@ struct Flags {
   std::string node;
   std::string agent;
   std::string mountpoint;
+  int fuse_fd = -1;
+  int state_fd = -1;
   double attach_timeout = 60;
   double op_timeout = 10;
 };
 
-// Blocks until somebody ends the daemon or unmounts the tree.
-absl::Status WaitForTheEnd(int signals, int ended) {
-  std::array<pollfd, 2> wait = {{{signals, POLLIN, 0}, {ended, POLLIN, 0}}};
+// What asks for a successor on the same mount.
+constexpr int kHandOver = SIGUSR1;
+
+// Blocks until somebody ends the daemon or unmounts the tree. The signal, or 0.
+absl::StatusOr<int> WaitForTheEnd(const unique_fd& signals, int ended) {
+  std::array<pollfd, 2> wait = {{{signals.get(), POLLIN, 0}, {ended, POLLIN, 0}}};
   while (poll(wait.data(), wait.size(), -1) < 0) {
     if (errno != EINTR) return ErrnoStatus(errno, "poll");
   }
-  return absl::OkStatus();
+  if (wait[0].revents == 0) return 0;
+  signalfd_siginfo signal{};
+  if (read(signals.get(), &signal, sizeof signal) != sizeof signal) return ErrnoStatus(errno, "read the signal");
+  return static_cast<int>(signal.ssi_signo);
+}
+
+// One that was handed down; it is not for our children.
+absl::StatusOr<unique_fd> Inherited(int fd) {
+  unique_fd inherited(fd);
+  if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return ErrnoStatus(errno, absl::StrCat("descriptor ", fd));
+  return inherited;
+}
+
+struct Means {
+  unique_fd device;
+  std::unique_ptr<SavedState> state;
+  bool inherited = false;  // from a predecessor on the same mount
+};
+
+// An agent that wants to keep the mount hands down /dev/fuse and a memfd: not mounted and empty, or a predecessor's.
+absl::StatusOr<Means> Prepare(const Flags& flags) {
+  Means means;
+  if (flags.fuse_fd < 0 || flags.state_fd < 0) {
+    ASSIGN_OR_RETURN(means.device, OpenFuse());
+    ASSIGN_OR_RETURN(unique_fd memory, SavedState::NewMemory());
+    ASSIGN_OR_RETURN(means.state, SavedState::Create(std::move(memory)));
+    return means;
+  }
+  ASSIGN_OR_RETURN(means.device, Inherited(flags.fuse_fd));
+  ASSIGN_OR_RETURN(unique_fd memory, Inherited(flags.state_fd));
+  struct stat about {};
+  if (fstat(memory.get(), &about) != 0) return ErrnoStatus(errno, "look at the memory that was handed down");
+  means.inherited = about.st_size != 0;
+  ASSIGN_OR_RETURN(means.state,
+                   means.inherited ? SavedState::Inherit(std::move(memory)) : SavedState::Create(std::move(memory)));
+  return means;
 }
 
 absl::Status Serve(const Flags& flags) {
   // Before any thread, so that each inherits it: the end is a descriptor, never a signal handler.
   sigset_t ends;
   sigemptyset(&ends);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&ends, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, kHandOver}) sigaddset(&ends, signal);
   if (pthread_sigmask(SIG_BLOCK, &ends, nullptr) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
     return ErrnoStatus(errno, "block signals");
   }
@@ -56,8 +100,17 @@ absl::Status Serve(const Flags& flags) {
   options.node_name = flags.node;
   options.datasets.attach_timeout = absl::Seconds(flags.attach_timeout);
   options.operations.op_timeout = absl::Seconds(flags.op_timeout);
-  Filesystem filesystem(options);
-  ASSIGN_OR_RETURN(const auto session, Session::Mount(flags.mountpoint, FuseOperations(), filesystem));
+  ASSIGN_OR_RETURN(Means means, Prepare(flags));
+  Filesystem filesystem(options, *means.state);
+  std::unique_ptr<Session> session;
+  if (means.inherited) {
+    ASSIGN_OR_RETURN(session, Session::TakeOver(std::move(means.device), flags.mountpoint, FuseOperations(), filesystem,
+                                                *means.state));
+    filesystem.TakeUp();
+  } else {
+    ASSIGN_OR_RETURN(
+        session, Session::Mount(std::move(means.device), flags.mountpoint, FuseOperations(), filesystem, *means.state));
+  }
   session->Start();
 
   struct stat root {};
@@ -68,9 +121,15 @@ absl::Status Serve(const Flags& flags) {
   hello.set_mountpoint(flags.mountpoint);
   filesystem.Connect(flags.agent, hello);
 
-  absl::Status waited = WaitForTheEnd(signals.get(), session->ended_fd());
-  spdlog::info("unmounting {}", flags.mountpoint);
+  const absl::StatusOr<int> waited = WaitForTheEnd(signals, session->ended_fd());
   session->Stop();
+  if (waited.ok() && *waited == kHandOver) {
+    // As a crash, but for what could not be executed again: that is finished first.
+    if (!filesystem.in_flight().HandOver(kPatience)) spdlog::warn("requests are still under way; they will fail");
+    spdlog::info("handing {} over", flags.mountpoint);
+    std::_Exit(EXIT_SUCCESS);
+  }
+  spdlog::info("unmounting {}", flags.mountpoint);
   const bool ended = filesystem.Shutdown(kPatience);
   session->Unmount();
   if (!ended) {
@@ -78,7 +137,7 @@ absl::Status Serve(const Flags& flags) {
     spdlog::warn("threads still wait for a device; leaving without them");
     std::_Exit(EXIT_SUCCESS);
   }
-  return waited;
+  return waited.status();
 }
 
 int Main(int argc, char** argv) {
@@ -88,6 +147,8 @@ int Main(int argc, char** argv) {
   app.add_option("--node", flags.node, "this machine's name in the cluster")->required();
   app.add_option("--agent", flags.agent, "the agent's socket for trees, as unix:/path")->required();
   app.add_option("--mountpoint", flags.mountpoint, "an existing directory")->required();
+  app.add_option("--fuse-fd", flags.fuse_fd, "descriptor of /dev/fuse: the mount to go on with, or not mounted yet");
+  app.add_option("--state-fd", flags.state_fd, "descriptor of the predecessor's state, or of an empty memfd");
   app.add_option("--attach-timeout", flags.attach_timeout, "seconds that an access waits for an attach")
       ->capture_default_str();
   app.add_option("--op-timeout", flags.op_timeout, "seconds that mkdir, mv and rmdir wait before EINPROGRESS")

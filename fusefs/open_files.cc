@@ -6,8 +6,42 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "fusefs/anchor.h"
 
 namespace flocker {
+
+int OpenFile::Ready() {
+  if (ready_.load(std::memory_order_acquire)) return 0;
+  MutexLock lock(mutex);
+  if (!again_) return failed_;
+  const int error = OpenAgain();
+  // Any other reason may be gone the next time (too many open files, no memory).
+  if (error != 0 && error != ESTALE && error != EPERM && error != EACCES) return error;
+  failed_ = error == 0 ? 0 : ESTALE;
+  again_.reset();
+  if (failed_ == 0) ready_.store(true, std::memory_order_release);
+  return failed_;
+}
+
+int OpenFile::OpenAgain() {
+  const Anchor anchor(*use, again_->handle);
+  if (anchor.error() != 0) return anchor.error();
+  const int how = again_->flags | O_NOCTTY | O_CLOEXEC;
+  unique_fd opened(open(anchor.Path().c_str(), how));
+  if (!opened && errno == EPERM && (how & O_ACCMODE) != O_RDONLY) {
+    opened.reset(open(anchor.Path().c_str(), how | O_APPEND));  // chattr +a
+    append_only = static_cast<bool>(opened);
+  }
+  if (!opened) return errno;
+  if ((how & O_DIRECTORY) == 0) {
+    fd = std::move(opened);
+    return 0;
+  }
+  directory.reset(fdopendir(opened.get()));
+  if (directory == nullptr) return errno;
+  opened.release();  // the stream's now
+  return 0;
+}
 
 int OpenFile::Direct() {
   MutexLock lock(mutex);
@@ -26,23 +60,50 @@ int OpenFile::Descriptor() {
   return directory != nullptr ? dirfd(directory.get()) : -1;
 }
 
-uint64_t OpenFiles::Add(std::shared_ptr<OpenFile> file) {
+uint64_t OpenFiles::Add(std::shared_ptr<OpenFile> file, const HowOpened& how, uint64_t request) {
+  SavedHandle saved{};
+  SaveId(file->use->dataset().str(), saved.dataset);
+  saved.serial = file->use->serial();
+  saved.flags = how.flags;
+  saved.request = request;
+  const bool fits = SaveHandle(how.handle, &saved.handle);
   MutexLock lock(mutex_);
-  files_[next_] = std::move(file);
-  return next_++;
+  saved.key = next_++;
+  files_[saved.key] = {std::move(file), fits ? handles_.Add(saved) : nullptr};
+  return saved.key;
+}
+
+std::vector<SavedHandle*> OpenFiles::Inherited() {
+  MutexLock lock(mutex_);
+  return handles_.All();
+}
+
+void OpenFiles::TakeUp(SavedHandle* saved, std::shared_ptr<OpenFile> file) {
+  MutexLock lock(mutex_);
+  files_[saved->key] = {std::move(file), saved};
+}
+
+void OpenFiles::LetGo(SavedHandle* saved) {
+  MutexLock lock(mutex_);
+  handles_.Remove(saved);
 }
 
 std::shared_ptr<OpenFile> OpenFiles::Find(uint64_t handle) const {
   MutexLock lock(mutex_);
   const auto found = files_.find(handle);
-  return found == files_.end() ? nullptr : found->second;
+  return found == files_.end() ? nullptr : found->second.file;
+}
+
+std::shared_ptr<OpenFile> OpenFiles::Taken(Entry& entry) {
+  if (entry.saved != nullptr) handles_.Remove(entry.saved);
+  return std::move(entry.file);
 }
 
 std::shared_ptr<OpenFile> OpenFiles::Remove(uint64_t handle) {
   MutexLock lock(mutex_);
   const auto found = files_.find(handle);
   if (found == files_.end()) return nullptr;
-  std::shared_ptr<OpenFile> file = std::move(found->second);
+  std::shared_ptr<OpenFile> file = Taken(found->second);
   files_.erase(found);
   return file;
 }
@@ -50,7 +111,7 @@ std::shared_ptr<OpenFile> OpenFiles::Remove(uint64_t handle) {
 std::vector<std::shared_ptr<OpenFile>> OpenFiles::RemoveAll() {
   std::vector<std::shared_ptr<OpenFile>> removed;
   MutexLock lock(mutex_);
-  for (auto& [handle, file] : files_) removed.push_back(std::move(file));
+  for (auto& [handle, entry] : files_) removed.push_back(Taken(entry));
   files_.clear();
   return removed;
 }
@@ -58,9 +119,9 @@ std::vector<std::shared_ptr<OpenFile>> OpenFiles::RemoveAll() {
 std::vector<std::shared_ptr<OpenFile>> OpenFiles::RemoveAll(const LocalMount& attachment) {
   std::vector<std::shared_ptr<OpenFile>> removed;
   MutexLock lock(mutex_);
-  absl::erase_if(files_, [&](auto& entry) {
-    if (&*entry.second->use != &attachment) return false;
-    removed.push_back(std::move(entry.second));
+  absl::erase_if(files_, [&](auto& file) NO_THREAD_SAFETY_ANALYSIS {
+    if (&*file.second.file->use != &attachment) return false;
+    removed.push_back(Taken(file.second));
     return true;
   });
   return removed;

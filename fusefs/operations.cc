@@ -34,8 +34,11 @@ void Operations::Finish(Pending pending, absl::StatusOr<DatasetId> outcome) {
 }
 
 void Operations::Submit(Request request, Operation operation) {
-  const std::string id = FreshId();
+  const auto noted = Noted(request);
+  const std::string id = noted ? noted->id() : FreshId();
   operation.request.set_id(id);
+  const std::string note = operation.request.SerializeAsString();
+  request.Begin(note.size() <= InFlight::kMaxNote ? note : std::string());
   {
     MutexLock lock(mutex_);
     if (send_(Message(operation.request))) {
@@ -47,6 +50,12 @@ void Operations::Submit(Request request, Operation operation) {
   operation.done(std::move(request), Refuse(Cause::kNoControl,
                                             "the agent of this machine cannot be reached; nothing was "
                                             "changed; see its log"));
+}
+
+std::optional<rpc::OperationRequest> Operations::Noted(const Request& request) {
+  rpc::OperationRequest noted;
+  if (request.note().empty() || !noted.ParseFromString(request.note())) return std::nullopt;
+  return noted;
 }
 
 void Operations::Expire(const std::string& id) {

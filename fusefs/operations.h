@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
@@ -23,7 +24,8 @@ namespace flocker {
 //                +----- op_timeout ------------------------------------> done(EINPROGRESS); the operation goes on
 //
 // Settling is what makes `mkdir x && ls x` work: control's answer and the catalogue's news come on two ways.
-// An operation that was sent cannot be withdrawn, so an interrupted caller waits on.
+// An operation that was sent cannot be withdrawn, so an interrupted caller waits on. And it is noted at its request: a
+// successor asks for the same again, under the same id, which the cluster does once (Noted).
 class Operations {
  public:
   struct Options {
@@ -36,11 +38,13 @@ class Operations {
 
   using Done = absl::AnyInvocable<void(Request, absl::StatusOr<DatasetId>)>;
   struct Operation {
-    rpc::OperationRequest request;                  // its id is made here
+    rpc::OperationRequest request;                  // its id is made here, or the noted one
     std::function<bool(const DatasetId&)> settled;  // does the catalogue show it? Must not call back
     Done done;                                      // runs once, on any thread
   };
   void Submit(Request request, Operation operation) EXCLUDES(mutex_);
+  // What a predecessor had asked for at this request.
+  static std::optional<rpc::OperationRequest> Noted(const Request& request);
 
   // Asks the agent for what the catalogue does not have. `answer` runs once, unless the agent is away (EAGAIN) or takes
   // longer than op_timeout (ETIMEDOUT); it must not call back.

@@ -53,7 +53,7 @@ class Passthrough {
   void Read(Request request, OpenFile& file, size_t size, off_t offset, int flags);
   // `flags` are the open file's present ones, with O_DSYNC or O_SYNC for this write.
   struct Write {
-    std::shared_ptr<const char> data;
+    const char* data = nullptr;  // where it was received: until the request is answered
     size_t size = 0;
     off_t offset = 0;
     int flags = 0;
@@ -85,10 +85,11 @@ class Passthrough {
   // The entry for `name`, looked up as the caller (ActAs is in force), and its lookup counted. 0 or errno.
   int Find(const LocalMount& attachment, int directory, const std::string& name, fuse_entry_param* entry);
   void ReplyEntry(Request request, const fuse_entry_param& entry);
-  // Runs `make` in the parent as the caller, then answers the entry of `name`.
+  // Runs `make` in the parent as the caller (nullptr: nothing), then answers the entry of `name`.
   template <class Make>
   void MakeEntry(Request request, In in, const Inode& parent, const std::string& name, Make make);
-  void ReplyOpened(Request request, std::shared_ptr<OpenFile> file, const fuse_entry_param* created);
+  void ReplyOpened(Request request, std::shared_ptr<OpenFile> file, const HowOpened& how,
+                   const fuse_entry_param* created);
 
   InodeTable& inodes_;
   OpenFiles& files_;

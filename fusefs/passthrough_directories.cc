@@ -37,7 +37,8 @@ void Passthrough::OpenDirectory(Request request, LocalMount::Use in, const Inode
     if (file->directory == nullptr) return request.Error(errno);
     fd.release();  // the stream's now
   }
-  ReplyOpened(std::move(request), std::move(file), nullptr);
+  const FileHandle handle = node.kind == InodeKind::kDataset ? FileHandle() : node.handle;
+  ReplyOpened(std::move(request), std::move(file), {handle, O_RDONLY | O_DIRECTORY}, nullptr);
 }
 
 void Passthrough::ReadDirectory(Request request, OpenFile& file, size_t size, off_t offset) {

@@ -21,6 +21,7 @@ namespace {
 // What a caller's open flags become here. Not O_DIRECT, O_APPEND and O_SYNC: they are told with every request (a caller
 // can change them with fcntl), and a page of a memory mapping must be written without them (Write::page).
 constexpr int kOpenFlags = O_ACCMODE | O_TRUNC | O_NOATIME | O_NONBLOCK;
+constexpr int kOpenAgainFlags = O_ACCMODE | O_NOATIME | O_NONBLOCK;
 // The kernel opens to execute (its __FMODE_EXEC, include/linux/fs.h): FUSE has it checked by nobody else.
 constexpr int kOpenToExecute = 0x20;
 
@@ -47,9 +48,10 @@ char* AlignedBuffer(size_t size) {
 
 }  // namespace
 
-void Passthrough::ReplyOpened(Request request, std::shared_ptr<OpenFile> file, const fuse_entry_param* created) {
+void Passthrough::ReplyOpened(Request request, std::shared_ptr<OpenFile> file, const HowOpened& how,
+                              const fuse_entry_param* created) {
   fuse_file_info info{};
-  info.fh = files_.Add(std::move(file));
+  info.fh = files_.Add(std::move(file), how, request.unique());
   const bool taken = created != nullptr ? request.Created(*created, info) : request.Opened(info);
   if (taken) return;
   files_.Remove(info.fh);
@@ -82,7 +84,7 @@ void Passthrough::Open(Request request, LocalMount::Use in, const Inode& node, i
   if (error != 0) return request.Error(error);
   auto opened = std::make_shared<OpenFile>(std::move(in), std::move(file));
   opened->append_only = append_only;
-  ReplyOpened(std::move(request), std::move(opened), nullptr);
+  ReplyOpened(std::move(request), std::move(opened), {node.handle, flags & kOpenAgainFlags}, nullptr);
 }
 
 void Passthrough::Create(Request request, LocalMount::Use in, const Inode& parent, const std::string& name, mode_t mode,
@@ -97,6 +99,7 @@ void Passthrough::Create(Request request, LocalMount::Use in, const Inode& paren
     error = caller.error();
     if (error == 0) {
       const int how = (flags & (kOpenFlags | O_EXCL)) | O_NOCTTY | O_CLOEXEC;
+      request.Begin();
       // O_NONBLOCK: what the native path has put there meanwhile may be a fifo.
       file.reset(name == kNoName ? openat(directory.fd(), ".", how | O_TMPFILE, mode)
                                  : openat(directory.fd(), name.c_str(), how | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode));
@@ -104,7 +107,9 @@ void Passthrough::Create(Request request, LocalMount::Use in, const Inode& paren
     }
   }
   if (error != 0) return request.Error(error);
-  ReplyOpened(std::move(request), std::make_shared<OpenFile>(std::move(in), std::move(file)), &entry);
+  const auto node = inodes_.Find(entry.ino);
+  ReplyOpened(std::move(request), std::make_shared<OpenFile>(std::move(in), std::move(file)),
+              {node->handle, flags & kOpenAgainFlags}, &entry);
 }
 
 void Passthrough::Read(Request request, OpenFile& file, size_t size, off_t offset, int flags) {
@@ -126,7 +131,7 @@ void Passthrough::Read(Request request, OpenFile& file, size_t size, off_t offse
 }
 
 void Passthrough::DoWrite(Request request, OpenFile& file, const Write& write) {
-  iovec data = {const_cast<char*>(write.data.get()), write.size};
+  iovec data = {const_cast<char*>(write.data), write.size};
   int fd = file.fd.get();
   if (write.page && file.append_only) return request.Error(EPERM);
   if (!write.page && (write.flags & O_DIRECT) != 0) {
@@ -134,7 +139,7 @@ void Passthrough::DoWrite(Request request, OpenFile& file, const Write& write) {
     if (fd < 0) return request.Error(errno);
     data.iov_base = AlignedBuffer(write.size);
     if (data.iov_base == nullptr) return request.Error(ENOMEM);
-    std::copy_n(write.data.get(), write.size, static_cast<char*>(data.iov_base));
+    std::copy_n(write.data, write.size, static_cast<char*>(data.iov_base));
   }
   ssize_t written = 0;
   int error = 0;
@@ -142,6 +147,7 @@ void Passthrough::DoWrite(Request request, OpenFile& file, const Write& write) {
     written = pwritev2(fd, &data, 1, write.offset, 0);
     if (written < 0) error = errno;
   } else {
+    if ((write.flags & O_APPEND) != 0 || file.append_only) request.Begin();
     // As the caller, so that ext4 takes setuid and setgid bits away as it would from the caller's own write.
     const ActAs caller(request, ActAs::Groups::kNone);
     error = caller.error();

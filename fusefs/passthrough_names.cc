@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <type_traits>
 #include <utility>
 
 #include "fusefs/anchor.h"
@@ -34,7 +35,7 @@ void Passthrough::ReplyEntry(Request request, const fuse_entry_param& entry) {
 }
 
 void Passthrough::Lookup(Request request, In in, const Inode& parent, const std::string& name) {
-  MakeEntry(std::move(request), in, parent, name, [](int) { return 0; });
+  MakeEntry(std::move(request), in, parent, name, nullptr);
 }
 
 template <class Make>
@@ -46,7 +47,12 @@ void Passthrough::MakeEntry(Request request, In in, const Inode& parent, const s
   {
     const ActAs caller(request);
     error = caller.error();
-    if (error == 0 && make(directory.fd()) != 0) error = errno;
+    if constexpr (!std::is_null_pointer_v<Make>) {
+      if (error == 0) {
+        request.Begin();
+        if (make(directory.fd()) != 0) error = errno;
+      }
+    }
     if (error == 0) error = Find(*in, directory.fd(), name, &entry);
   }
   error == 0 ? ReplyEntry(std::move(request), entry) : request.Error(error);
@@ -84,7 +90,10 @@ void Passthrough::Remove(Request request, In in, const Inode& parent, const std:
   if (error == 0) {
     const ActAs caller(request);
     error = caller.error();
-    if (error == 0 && unlinkat(anchor.fd(), name.c_str(), directory ? AT_REMOVEDIR : 0) != 0) error = errno;
+    if (error == 0) {
+      request.Begin();
+      if (unlinkat(anchor.fd(), name.c_str(), directory ? AT_REMOVEDIR : 0) != 0) error = errno;
+    }
   }
   request.Error(error);
 }
@@ -97,8 +106,9 @@ void Passthrough::Rename(Request request, In in, const Inode& from, const std::s
   if (error == 0) {
     const ActAs caller(request);
     error = caller.error();
-    if (error == 0 && renameat2(old_parent.fd(), name.c_str(), new_parent.fd(), new_name.c_str(), flags) != 0) {
-      error = errno;
+    if (error == 0) {
+      request.Begin();
+      if (renameat2(old_parent.fd(), name.c_str(), new_parent.fd(), new_name.c_str(), flags) != 0) error = errno;
     }
   }
   request.Error(error);

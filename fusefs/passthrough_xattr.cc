@@ -70,6 +70,7 @@ void Passthrough::SetXattr(Request request, In in, const Inode& node, const std:
                            int flags) {
   const Anchor anchor(*in, node);
   const ssize_t result = AsCaller(request, anchor, [&](const char* path) {
+    if (flags != 0) request.Begin();  // XATTR_CREATE, XATTR_REPLACE
     return setxattr(path, name.c_str(), value.data(), value.size(), flags);
   });
   request.Error(static_cast<int>(-result));
@@ -77,7 +78,10 @@ void Passthrough::SetXattr(Request request, In in, const Inode& node, const std:
 
 void Passthrough::RemoveXattr(Request request, In in, const Inode& node, const std::string& name) {
   const Anchor anchor(*in, node);
-  const ssize_t result = AsCaller(request, anchor, [&](const char* path) { return removexattr(path, name.c_str()); });
+  const ssize_t result = AsCaller(request, anchor, [&](const char* path) {
+    request.Begin();
+    return removexattr(path, name.c_str());
+  });
   request.Error(static_cast<int>(-result));
 }
 

@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "fusefs/in_flight.h"
+
 namespace flocker {
 
 // Whom to wake with fuse_lowlevel_notify_poll; null when the kernel wants nobody woken.
@@ -32,16 +34,28 @@ class Request {
  public:
   // FUSE_STATX has an answer of its own form (newer_requests.h).
   enum class Form { kUsual, kStatx };
-  explicit Request(fuse_req_t req, Form form = Form::kUsual) : req_(req), form_(form) {}
-  Request(Request&& other) noexcept : req_(std::exchange(other.req_, nullptr)), form_(other.form_) {}
+  // On the thread that received it, while it is processed there.
+  explicit Request(fuse_req_t req, Form form = Form::kUsual) : req_(req), form_(form), kept_(InFlight::Current()) {}
+  Request(Request&& other) noexcept
+      : req_(std::exchange(other.req_, nullptr)), form_(other.form_), kept_(std::move(other.kept_)) {}
   Request& operator=(Request&& other) noexcept {
     if (this == &other) return *this;
     Abandon();
     req_ = std::exchange(other.req_, nullptr);
     form_ = other.form_;
+    kept_ = std::move(other.kept_);
     return *this;
   }
   ~Request() { Abandon(); }
+
+  // Call it right before the system call (or the message to the agent) that would not do the same if it were made
+  // twice: should this process die after it, the caller gets EIO, unless the answer was recorded.
+  // `note` is for the successor, which then gets the request once more, with the note (InFlight::kMaxNote).
+  void Begin(std::string_view note = {}) const {
+    if (kept_.in_flight != nullptr) kept_.in_flight->Begin(kept_.slot, note);
+  }
+  const std::string& note() const { return kept_.note; }  // of a predecessor; empty for none
+  uint64_t unique() const { return kept_.unique; }        // the kernel's name for it
 
   void Error(int error) { fuse_reply_err(Take(), error); }  // 0: success without a result
   void Forgotten() { fuse_reply_none(Take()); }             // the answer to FORGET
@@ -78,6 +92,7 @@ class Request {
 
   fuse_req_t req_;
   Form form_;
+  InFlight::Kept kept_;
 };
 
 }  // namespace flocker

@@ -32,9 +32,9 @@ namespace flocker {
 // Changes become operations: the request waits in Operations, as data.
 class Tree {
  public:
-  // `control_reached`: may anything be changed at all?
+  // `control_reached`: may anything be changed at all? Numbers of open directories begin behind `first_listing`.
   Tree(const View& view, InodeTable& inodes, Datasets& datasets, InfoFiles& info, Operations& operations,
-       Refusals& refusals, std::function<bool()> control_reached);
+       Refusals& refusals, std::function<bool()> control_reached, uint64_t first_listing);
 
   // tree_levels.cc: what there is. Nodes are of every kind but kFile; `parent` is none of a dataset's.
   void Lookup(Request request, const Inode& parent, const std::string& name);
@@ -42,7 +42,7 @@ class Tree {
   void ReadLink(Request request, const Inode& node);
   void Access(Request request, const Inode& node, int mask);
   void OpenDirectory(Request request, const Inode& node);
-  void ReadDirectory(Request request, uint64_t listing, size_t size, off_t offset);
+  void ReadDirectory(Request request, const Inode& node, uint64_t listing, size_t size, off_t offset);
   void ReleaseDirectory(Request request, uint64_t listing);
   // Of a dataset that is not mounted here and of anything inside: its size, and what it takes of the pool. Of every
   // other place: the pool. Both as control last saw them.
@@ -96,7 +96,7 @@ class Tree {
   Mutex mutex_;
   // Open directories: what they showed when they were opened.
   absl::flat_hash_map<uint64_t, std::shared_ptr<const std::vector<Listed>>> listings_ GUARDED_BY(mutex_);
-  uint64_t next_listing_ GUARDED_BY(mutex_) = 1;
+  uint64_t next_listing_ GUARDED_BY(mutex_);
 };
 
 }  // namespace flocker

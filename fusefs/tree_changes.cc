@@ -51,7 +51,8 @@ absl::Status Tree::CheckMake(const Request& request, const Inode& parent, const 
 }
 
 void Tree::Make(Request request, const Inode& parent, const std::string& name, mode_t mode) {
-  if (const absl::Status check = CheckMake(request, parent, name); !check.ok()) {
+  const bool noted = Operations::Noted(request).has_value();  // then it was checked, and may be done already
+  if (const absl::Status check = CheckMake(request, parent, name); !noted && !check.ok()) {
     refusals_.Here({{}, name}, check);
     return request.Error(StatusErrno(check));
   }
@@ -99,25 +100,32 @@ absl::StatusOr<CatalogDataset> Tree::CheckRemove(const Request& request, const I
 }
 
 void Tree::Remove(Request request, const Inode& parent, const std::string& name) {
-  const auto check = CheckRemove(request, parent, name);
-  if (!check.ok()) {
-    refusals_.Here({{}, name}, check.status());
-    return request.Error(StatusErrno(check.status()));
-  }
   Operations::Operation operation;
-  *operation.request.mutable_caller() = DescribeCaller(request);
-  const bool purge = parent.kind == InodeKind::kTrash;
-  if (purge) {
-    operation.request.mutable_purge()->set_dataset_id(check->id.str());
+  DatasetId subject;
+  if (const auto noted = Operations::Noted(request)) {
+    operation.request = *noted;
+    subject = DatasetId::Parse(noted->has_purge() ? noted->purge().dataset_id() : noted->destroy().dataset_id())
+                  .value_or(DatasetId());
   } else {
-    operation.request.mutable_destroy()->set_dataset_id(check->id.str());
+    const auto check = CheckRemove(request, parent, name);
+    if (!check.ok()) {
+      refusals_.Here({{}, name}, check.status());
+      return request.Error(StatusErrno(check.status()));
+    }
+    subject = check->id;
+    *operation.request.mutable_caller() = DescribeCaller(request);
+    if (parent.kind == InodeKind::kTrash) {
+      operation.request.mutable_purge()->set_dataset_id(subject.str());
+    } else {
+      operation.request.mutable_destroy()->set_dataset_id(subject.str());
+    }
   }
-  operation.settled = [this, purge, id = check->id](const DatasetId&) {
-    const auto dataset = view_.Find(id);
+  operation.settled = [this, purge = operation.request.has_purge(), subject](const DatasetId&) {
+    const auto dataset = view_.Find(subject);
     return !dataset || (!purge && dataset->node.empty());
   };
-  operation.done = [this, id = check->id, name](Request answered, const absl::StatusOr<DatasetId>& outcome) {
-    if (!outcome.ok()) refusals_.Answered({id, name}, outcome.status());
+  operation.done = [this, subject, name](Request answered, const absl::StatusOr<DatasetId>& outcome) {
+    if (!outcome.ok()) refusals_.Answered({subject, name}, outcome.status());
     answered.Error(StatusErrno(outcome.status()));
   };
   operations_.Submit(std::move(request), std::move(operation));
@@ -174,17 +182,25 @@ absl::StatusOr<std::pair<CatalogDataset, CatalogDataset>> Tree::CheckExchange(co
 }
 
 void Tree::Exchange(Request request, const Place& one, const Place& two) {
-  const auto both = CheckExchange(request, one, two);
-  if (!both.ok()) {
-    refusals_.Here({{}, one.name}, both.status());
-    return request.Error(StatusErrno(both.status()));
-  }
-  const DatasetId first = both->first.id;
-  const DatasetId second = both->second.id;
   Operations::Operation operation;
-  *operation.request.mutable_caller() = DescribeCaller(request);
-  operation.request.mutable_exchange()->set_dataset_id(first.str());
-  operation.request.mutable_exchange()->set_other_id(second.str());
+  DatasetId first;
+  DatasetId second;
+  if (const auto noted = Operations::Noted(request)) {
+    operation.request = *noted;
+    first = DatasetId::Parse(noted->exchange().dataset_id()).value_or(DatasetId());
+    second = DatasetId::Parse(noted->exchange().other_id()).value_or(DatasetId());
+  } else {
+    const auto both = CheckExchange(request, one, two);
+    if (!both.ok()) {
+      refusals_.Here({{}, one.name}, both.status());
+      return request.Error(StatusErrno(both.status()));
+    }
+    first = both->first.id;
+    second = both->second.id;
+    *operation.request.mutable_caller() = DescribeCaller(request);
+    operation.request.mutable_exchange()->set_dataset_id(first.str());
+    operation.request.mutable_exchange()->set_other_id(second.str());
+  }
   operation.settled = [this, first, two](const DatasetId&) {
     const auto dataset = view_.Find(two.node, two.name);
     return dataset && dataset->id == first;
@@ -204,35 +220,46 @@ void Tree::Exchange(Request request, const Place& one, const Place& two) {
 void Tree::Rename(Request request, const Inode& from, const std::string& name, const Inode& to,
                   const std::string& new_name, unsigned flags) {
   if (flags == RENAME_EXCHANGE) return Exchange(std::move(request), {from.node, name}, {to.node, new_name});
-  const auto check = CheckRename(request, from, name, to, new_name, flags);
-  if (!check.ok()) {
-    refusals_.Here({{}, name}, check.status());
-    return request.Error(StatusErrno(check.status()));
-  }
-  const Place old_place = {from.node, name};  // no node: the trash
-  const Place new_place = {to.node, NewName(*check, new_name)};
   Operations::Operation operation;
-  *operation.request.mutable_caller() = DescribeCaller(request);
-  const auto fill = [&](auto& wish) {
-    wish.set_dataset_id(check->id.str());
-    wish.set_node_id(new_place.node.str());
-    wish.set_name(new_place.name);
+  DatasetId subject;
+  const Place old_place = {from.node, name};  // no node: the trash
+  Place new_place = {to.node, new_name};
+  const auto take = [&](const auto& wish) {
+    subject = DatasetId::Parse(wish.dataset_id()).value_or(DatasetId());
+    new_place.name = wish.name();
   };
-  if (from.kind == InodeKind::kTrash) {
-    fill(*operation.request.mutable_restore());
+  if (const auto noted = Operations::Noted(request)) {
+    operation.request = *noted;
+    noted->has_restore() ? take(noted->restore()) : take(noted->rename());
   } else {
-    fill(*operation.request.mutable_rename());
-  }
-  operation.settled = [this, id = check->id, new_place](const DatasetId&) {
-    const auto dataset = view_.Find(new_place.node, new_place.name);
-    return dataset && dataset->id == id;
-  };
-  operation.done = [this, id = check->id, old_place, new_place](Request answered,
-                                                                const absl::StatusOr<DatasetId>& outcome) {
-    if (outcome.ok()) {
-      inodes_.Moved(id, old_place, new_place);
+    const auto check = CheckRename(request, from, name, to, new_name, flags);
+    if (!check.ok()) {
+      refusals_.Here({{}, name}, check.status());
+      return request.Error(StatusErrno(check.status()));
+    }
+    subject = check->id;
+    new_place.name = NewName(*check, new_name);
+    *operation.request.mutable_caller() = DescribeCaller(request);
+    const auto fill = [&](auto& wish) {
+      wish.set_dataset_id(subject.str());
+      wish.set_node_id(new_place.node.str());
+      wish.set_name(new_place.name);
+    };
+    if (from.kind == InodeKind::kTrash) {
+      fill(*operation.request.mutable_restore());
     } else {
-      refusals_.Answered({id, old_place.name}, outcome.status());
+      fill(*operation.request.mutable_rename());
+    }
+  }
+  operation.settled = [this, subject, new_place](const DatasetId&) {
+    const auto dataset = view_.Find(new_place.node, new_place.name);
+    return dataset && dataset->id == subject;
+  };
+  operation.done = [this, subject, old_place, new_place](Request answered, const absl::StatusOr<DatasetId>& outcome) {
+    if (outcome.ok()) {
+      inodes_.Moved(subject, old_place, new_place);
+    } else {
+      refusals_.Answered({subject, old_place.name}, outcome.status());
     }
     answered.Error(StatusErrno(outcome.status()));
   };

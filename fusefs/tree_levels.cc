@@ -58,7 +58,7 @@ std::string UuidTarget(const View& view, const CatalogDataset& dataset) {
 }  // namespace
 
 Tree::Tree(const View& view, InodeTable& inodes, Datasets& datasets, InfoFiles& info, Operations& operations,
-           Refusals& refusals, std::function<bool()> control_reached)
+           Refusals& refusals, std::function<bool()> control_reached, uint64_t first_listing)
     : view_(view),
       inodes_(inodes),
       datasets_(datasets),
@@ -66,7 +66,8 @@ Tree::Tree(const View& view, InodeTable& inodes, Datasets& datasets, InfoFiles& 
       operations_(operations),
       refusals_(refusals),
       control_reached_(std::move(control_reached)),
-      group_(FlockerGroup()) {}
+      group_(FlockerGroup()),
+      next_listing_(first_listing + 1) {}
 
 std::optional<struct stat> Tree::Shown(const Inode& node) {
   switch (node.kind) {
@@ -203,14 +204,19 @@ void Tree::OpenDirectory(Request request, const Inode& node) {
   listings_.erase(info.fh);
 }
 
-void Tree::ReadDirectory(Request request, uint64_t listing, size_t size, off_t offset) {
+void Tree::ReadDirectory(Request request, const Inode& node, uint64_t listing, size_t size, off_t offset) {
   std::shared_ptr<const std::vector<Listed>> shown;
   {
     MutexLock lock(mutex_);
     const auto found = listings_.find(listing);
     if (found != listings_.end()) shown = found->second;
   }
-  if (shown == nullptr || offset < 0) return request.Error(EBADF);
+  if (offset < 0) return request.Error(EINVAL);
+  if (shown == nullptr) {  // opened before a takeover: it goes on with what is there now
+    shown = std::make_shared<const std::vector<Listed>>(List(node));
+    MutexLock lock(mutex_);
+    listings_.emplace(listing, shown);
+  }
   std::vector<char> entries(size);
   size_t used = 0;
   for (size_t at = static_cast<size_t>(offset); at < shown->size(); ++at) {

@@ -28,6 +28,7 @@ class View {
   void Adopt(const rpc::TreeWelcome& welcome);
   // Opens the catalogue if the last attempt failed: call it when the agent says there are news.
   void Refresh();
+  bool HasCatalog() const { return known().catalog != nullptr; }
 
   const std::string& own_name() const { return own_name_; }  // this machine's directory
   std::vector<CatalogNode> Nodes() const;

@@ -66,16 +66,23 @@ absl::Status Agent::Open() {
   }
   // All of them look at once, each on its own thread.
   for (const auto& holding : Holdings()) holding->WaitUntilFound();
-  store_.RemoveAllBut(Keys());
+  auto kept_tree = store_.Take(DescriptorStore::OfTree());
+  std::set<std::string> owners = {DescriptorStore::OfTree()};
+  for (const auto& [id, mount_epoch] : Keys()) owners.insert(DescriptorStore::OfLun(id, mount_epoch));
+  store_.RemoveAllBut(owners);
   view_->ForgetUnmounted();
   if (held.empty()) RETURN_IF_ERROR(SweepMountPaths(config_.root));
 
-  RETURN_IF_ERROR(StartTreeServer());
   tree_process_ = std::make_unique<TreeProcess>(
-      TreeProcess::Config{.argv = {absl::StrCat(config_.binaries, "/flocker-fs"), "--node", config_.name, "--agent",
-                                   absl::StrCat("unix:", config_.root, "/agent.sock"), "--mountpoint", config_.tree},
-                          .mountpoint = config_.tree,
-                          .pid_file = absl::StrCat(config_.root, "/fs.pid")});
+      TreeProcess::Config{
+          .binary = absl::StrCat(config_.binaries, "/flocker-fs"),
+          .arguments = {"--node", config_.name, "--agent", absl::StrCat("unix:", config_.root, "/agent.sock"),
+                        "--mountpoint", config_.tree},
+          .mountpoint = config_.tree,
+          .pid_file = absl::StrCat(config_.root, "/fs.pid"),
+          .store = &store_},
+      std::move(kept_tree).value_or(KeptDescriptors()));
+  RETURN_IF_ERROR(StartTreeServer());
   reconciler_ = std::make_unique<Reconciler>(Reconciler::Config{
       .root = config_.root, .interval = config_.reconcile_interval, .held = [this] { return Keys(); }});
   owned_link_ = std::make_unique<ControlLink>(
@@ -88,7 +95,8 @@ absl::Status Agent::Open() {
 }
 
 absl::Status Agent::StartTreeServer() {
-  tree_->SetEvents({.execute =
+  tree_->SetEvents({.serves = [this](pid_t pid) { tree_process_->OnServing(pid); },
+                    .execute =
                         [this](const rpc::OperationRequest& request) {
                           ControlLink* link = link_;
                           return link != nullptr && link->Execute(request);

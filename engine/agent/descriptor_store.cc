@@ -16,18 +16,14 @@ namespace flocker {
 namespace {
 
 // FDNAME= may have 255 characters, no colon and no control character.
-std::string FuseName(const DatasetId& id, uint64_t mount_epoch) {
-  return absl::StrCat(id.str(), ".", mount_epoch, ".fuse");
-}
-std::string ArenaName(const DatasetId& id, uint64_t mount_epoch) {
-  return absl::StrCat(id.str(), ".", mount_epoch, ".arena");
-}
+std::string FuseName(const std::string& owner) { return absl::StrCat(owner, ".fuse"); }
+std::string MemoryName(const std::string& owner) { return absl::StrCat(owner, ".arena"); }
 
 // Without NOTIFY_SOCKET it is a success that does nothing.
 bool Notify(const std::string& state, const int* fds, unsigned count) {
   const int result = sd_pid_notify_with_fds(0, 0, state.c_str(), fds, count);
   if (result >= 0) return true;
-  spdlog::warn("{}; attachments may fail when agent and flocker-lun die together",
+  spdlog::warn("{}; what dies together with the agent may fail",
                std::string(ErrnoStatus(-result, absl::StrCat("cannot tell the service manager ", state)).message()));
   return false;
 }
@@ -57,35 +53,39 @@ DescriptorStore::DescriptorStore() {
   }
 }
 
-std::optional<LunDescriptors> DescriptorStore::Take(const DatasetId& id, uint64_t mount_epoch) {
+std::string DescriptorStore::OfLun(const DatasetId& id, uint64_t mount_epoch) {
+  return absl::StrCat(id.str(), ".", mount_epoch);
+}
+
+std::optional<KeptDescriptors> DescriptorStore::Take(const std::string& owner) {
   const MutexLock lock(mutex_);
-  const auto fuse = handed_.find(FuseName(id, mount_epoch));
-  const auto arena = handed_.find(ArenaName(id, mount_epoch));
-  if (fuse == handed_.end() || arena == handed_.end()) return std::nullopt;
-  LunDescriptors taken{std::move(fuse->second), std::move(arena->second)};
+  const auto fuse = handed_.find(FuseName(owner));
+  const auto memory = handed_.find(MemoryName(owner));
+  if (fuse == handed_.end() || memory == handed_.end()) return std::nullopt;
+  KeptDescriptors taken{std::move(fuse->second), std::move(memory->second)};
   handed_.erase(fuse);
-  handed_.erase(arena);
+  handed_.erase(memory);
   return taken;
 }
 
-void DescriptorStore::Keep(const DatasetId& id, uint64_t mount_epoch, int fuse, int arena) {
+void DescriptorStore::Keep(const std::string& owner, int fuse, int memory) {
   const MutexLock lock(mutex_);
   const std::array<std::pair<std::string, int>, 2> descriptors = {
-      {{FuseName(id, mount_epoch), fuse}, {ArenaName(id, mount_epoch), arena}}};
+      {{FuseName(owner), fuse}, {MemoryName(owner), memory}}};
   for (const auto& [name, fd] : descriptors) {
     if (stored_.contains(name)) continue;
     if (Notify(absl::StrCat("FDSTORE=1\nFDNAME=", name), &fd, 1)) stored_.insert(name);
   }
 }
 
-void DescriptorStore::Remove(const DatasetId& id, uint64_t mount_epoch) {
+void DescriptorStore::Remove(const std::string& owner) {
   const MutexLock lock(mutex_);
-  for (const std::string& name : {FuseName(id, mount_epoch), ArenaName(id, mount_epoch)}) RemoveNamed(name);
+  for (const std::string& name : {FuseName(owner), MemoryName(owner)}) RemoveNamed(name);
 }
 
-void DescriptorStore::RemoveAllBut(const std::set<std::pair<DatasetId, uint64_t>>& held) {
+void DescriptorStore::RemoveAllBut(const std::set<std::string>& owners) {
   std::set<std::string> kept;
-  for (const auto& [id, mount_epoch] : held) kept.insert({FuseName(id, mount_epoch), ArenaName(id, mount_epoch)});
+  for (const std::string& owner : owners) kept.insert({FuseName(owner), MemoryName(owner)});
   const MutexLock lock(mutex_);
   std::set<std::string> over;
   for (const auto& [name, fd] : handed_) {

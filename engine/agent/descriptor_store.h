@@ -1,5 +1,6 @@
 // The service manager's descriptor store (sd_notify(3) FDSTORE=1, sd_listen_fds_with_names(3)): it keeps a copy of what
-// an attachment lives by, and hands it to the agent that it starts next. So agent and flocker-lun may die together.
+// an attachment lives by, or the tree, and hands it to the agent that it starts next. So agent and flocker-lun, or
+// flocker-fs, may die together.
 //
 // Without a service manager, or with one that keeps nothing (FileDescriptorStoreMax=0, the default), all of this is
 // nothing. systemd itself drops a descriptor whose FUSE connection was aborted.
@@ -10,6 +11,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "engine/base/mutex.h"
 #include "engine/base/unique_fd.h"
@@ -17,10 +19,11 @@
 
 namespace flocker {
 
-// What a successor of a flocker-lun takes over (engine/lun/TAKEOVER.md).
-struct LunDescriptors {
+// What a successor takes over: a FUSE connection, and the memory in which the requests of its users are. Of a
+// flocker-lun (engine/lun/TAKEOVER.md), or of flocker-fs (fusefs/TAKEOVER.md).
+struct KeptDescriptors {
   unique_fd fuse;
-  unique_fd arena;
+  unique_fd memory;
 };
 
 // Thread-safe; no call blocks for longer than the service manager takes to receive a datagram.
@@ -32,14 +35,18 @@ class DescriptorStore {
   DescriptorStore(const DescriptorStore&) = delete;
   DescriptorStore& operator=(const DescriptorStore&) = delete;
 
-  // What was handed over for this attachment, once; it stays in the store. Nothing unless it is all there.
-  std::optional<LunDescriptors> Take(const DatasetId& id, uint64_t mount_epoch);
-  // Puts copies of both into the store, unless they are there: those of one attachment are the same for all its life.
-  void Keep(const DatasetId& id, uint64_t mount_epoch, int fuse, int arena);
-  // The attachment is over: the store lets go of its descriptors.
-  void Remove(const DatasetId& id, uint64_t mount_epoch);
-  // Lets go of whatever was handed over and belongs to none of `held`.
-  void RemoveAllBut(const std::set<std::pair<DatasetId, uint64_t>>& held);
+  // `owner`: whose they are, at most 200 characters without a colon.
+  static std::string OfLun(const DatasetId& id, uint64_t mount_epoch);
+  static std::string OfTree() { return "tree"; }
+
+  // What was handed over for this owner, once; it stays in the store. Nothing unless it is all there.
+  std::optional<KeptDescriptors> Take(const std::string& owner);
+  // Puts copies of both into the store, unless they are there: those of one owner are the same until they are removed.
+  void Keep(const std::string& owner, int fuse, int memory);
+  // The attachment, or the mount, is over: the store lets go of its descriptors.
+  void Remove(const std::string& owner);
+  // Lets go of whatever was handed over and belongs to none of `owners`.
+  void RemoveAllBut(const std::set<std::string>& owners);
 
  private:
   void RemoveNamed(const std::string& name) REQUIRES(mutex_);

@@ -241,7 +241,7 @@ void Holding::WaitUntilFound() {
 
 void Holding::AdoptFromMachine() {
   auto found_lun = LunServer::Find(Paths(), *context_.watcher, *context_.store, LunEvents());
-  auto lent = context_.store->Take(id_, mount_epoch_);
+  auto lent = context_.store->Take(DescriptorStore::OfLun(id_, mount_epoch_));
   if (lent && found_lun.ok()) {
     (*found_lun)->Lend(*std::move(lent));
   } else if (lent) {
@@ -571,7 +571,7 @@ absl::Status Holding::DetachLoopDevice() {
 absl::Status Holding::StopLun() {
   const std::shared_ptr<LunServer> server = lun();
   if (server != nullptr) RETURN_IF_ERROR(server->Stop(kStopTimeout));
-  context_.store->Remove(id_, mount_epoch_);
+  context_.store->Remove(DescriptorStore::OfLun(id_, mount_epoch_));
   const MutexLock lock(mutex_);
   lun_.reset();
   attachment_.session_epoch = 0;
@@ -606,7 +606,7 @@ void Holding::Drop() {
   }
   note(DetachFuseMount(FilePath()));
   if (server != nullptr) server->Kill();
-  context_.store->Remove(id_, mount_epoch_);
+  context_.store->Remove(DescriptorStore::OfLun(id_, mount_epoch_));
   for (const std::string& path : {FilePath(), SocketPath()}) unlink(path.c_str());
   note(context_.journal->Erase(id_, mount_epoch_));
   context_.tree->Ungate(id_);

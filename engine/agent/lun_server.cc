@@ -83,7 +83,7 @@ absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Start(const LunPaths& path
 }
 
 absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Revive(const LunPaths& paths, Watcher& watcher,
-                                                             DescriptorStore& store, LunDescriptors lent,
+                                                             DescriptorStore& store, KeptDescriptors lent,
                                                              Events events) {
   ASSIGN_OR_RETURN(const auto mount, FindMount(paths.file));
   if (!mount) return absl::FailedPreconditionError(absl::StrCat(paths.file, " is mounted no more"));
@@ -91,18 +91,18 @@ absl::StatusOr<std::unique_ptr<LunServer>> LunServer::Revive(const LunPaths& pat
   {
     const MutexLock lock(server->mutex_);
     server->fuse_ = std::move(lent.fuse);
-    server->arena_ = std::move(lent.arena);
+    server->arena_ = std::move(lent.memory);
     server->control_reachable_ = false;
   }
   RETURN_IF_ERROR(server->SpawnAndWait());
   return server;
 }
 
-void LunServer::Lend(LunDescriptors lent) {
+void LunServer::Lend(KeptDescriptors lent) {
   const MutexLock lock(mutex_);
   if (fuse_ || arena_) return;
   fuse_ = std::move(lent.fuse);
-  arena_ = std::move(lent.arena);
+  arena_ = std::move(lent.memory);
 }
 
 absl::Status LunServer::SpawnAndWait() {
@@ -323,7 +323,8 @@ void LunServer::HandleHello(const lun::Hello& hello) {
 
 // From here on there is something that outlives the process.
 void LunServer::FileIsReady() {
-  if (!std::exchange(file_ready_, true)) store_.Keep(paths_.dataset, paths_.mount_epoch, fuse_.get(), arena_.get());
+  if (!std::exchange(file_ready_, true))
+    store_.Keep(DescriptorStore::OfLun(paths_.dataset, paths_.mount_epoch), fuse_.get(), arena_.get());
 }
 
 void LunServer::Handle(const lun::Report& report) {

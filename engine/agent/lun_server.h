@@ -57,9 +57,9 @@ class LunServer {
   // Starts the successor of one that an earlier agent started, and that ended with it or after it; blocks as Start
   // does. It refuses to begin while that one still listens.
   static absl::StatusOr<std::unique_ptr<LunServer>> Revive(const LunPaths& paths, Watcher& watcher,
-                                                           DescriptorStore& store, LunDescriptors lent, Events events);
+                                                           DescriptorStore& store, KeptDescriptors lent, Events events);
   // For a successor of one that was found paused, until its hello brings the same.
-  void Lend(LunDescriptors lent);
+  void Lend(KeptDescriptors lent);
   // Lets go of it; the process goes on.
   ~LunServer();
   LunServer(const LunServer&) = delete;

@@ -1,11 +1,18 @@
 #include "engine/agent/tree_process.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <array>
-#include <chrono>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -21,8 +28,13 @@
 namespace flocker {
 namespace {
 
-constexpr int kFirstPauseMs = 100;
-constexpr int kMaxPauseMs = 5000;
+constexpr int kFirstPauseMs = 50;
+constexpr int kMaxPauseMs = 2000;
+constexpr int kMaxFailures = 10;  // some 10 seconds
+constexpr char kType[] = "fuse.flocker";
+// What flocker-fs finds its descriptors by, and an agent that is started later.
+constexpr int kFuseFd = 3;
+constexpr int kStateFd = 4;
 
 // Field 22 of /proc/<pid>/stat (proc(5)): together with the pid it names one process of this boot.
 absl::StatusOr<std::string> StartTime(pid_t pid) {
@@ -35,17 +47,47 @@ absl::StatusOr<std::string> StartTime(pid_t pid) {
   return fields[kFromState];
 }
 
+// A descriptor of another process, if it is of what it should be.
+absl::StatusOr<unique_fd> CopyOf(const unique_fd& pidfd, int fd, const std::string& target) {
+  unique_fd copy(static_cast<int>(syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0)));
+  if (!copy)
+    return ErrnoStatus(errno, absl::StrCat("take descriptor ", fd, " (", target, ") of the running flocker-fs"));
+  std::error_code error;
+  const auto found = std::filesystem::read_symlink(absl::StrCat("/proc/self/fd/", copy.get()), error);
+  if (!error && found == target) return copy;
+  return absl::FailedPreconditionError(
+      absl::StrCat("descriptor ", fd, " of the running flocker-fs is ", found.string(), ", not ", target));
+}
+
 }  // namespace
 
-TreeProcess::TreeProcess(Config config)
-    : config_(std::move(config)), stop_(eventfd(0, EFD_CLOEXEC)), thread_([this] { Run(); }) {}
+TreeProcess::TreeProcess(Config config, KeptDescriptors kept)
+    : config_(std::move(config)), stop_(eventfd(0, EFD_CLOEXEC)), kept_(std::move(kept)) {
+  // Before it can say hello again: nobody is served by this agent yet.
+  Process found = FindRunning();
+  if (found.pidfd) {
+    TakeCopies(found);
+    const MutexLock lock(mutex_);
+    running_ = found.pid;
+    if (MountStands()) HandOverIfOutdated(found);
+  }
+  thread_ = std::thread([this, process = std::move(found)]() mutable { Run(std::move(process)); });
+}
 
 TreeProcess::~TreeProcess() {
   eventfd_write(stop_.get(), 1);
   thread_.join();
 }
 
-unique_fd TreeProcess::FindRunning() const {
+void TreeProcess::OnServing(pid_t pid) {
+  const MutexLock lock(mutex_);
+  if (pid != running_) return;  // an older one's last word
+  served_ = true;
+  // Not before: the service manager drops a /dev/fuse that is not mounted.
+  if (kept_.fuse) config_.store->Keep(DescriptorStore::OfTree(), kept_.fuse.get(), kept_.memory.get());
+}
+
+TreeProcess::Process TreeProcess::FindRunning() const {
   const auto text = ReadFile(config_.pid_file);
   if (!text.ok()) return {};
   const std::vector<std::string> words = absl::StrSplit(*text, absl::ByAnyChar(" \n"), absl::SkipEmpty());
@@ -54,35 +96,98 @@ unique_fd TreeProcess::FindRunning() const {
   auto pidfd = OpenPidfd(pid);
   const auto start = StartTime(pid);
   if (!pidfd.ok() || !start.ok() || *start != words[1]) return {};
-  return *std::move(pidfd);
+  return {pid, *std::move(pidfd)};
 }
 
-absl::StatusOr<unique_fd> TreeProcess::Start() const {
-  // What a dead one left there answers nobody: ENOTCONN for every path below.
+void TreeProcess::TakeCopies(const Process& process) {
+  KeptDescriptors copies;
+  auto fuse = CopyOf(process.pidfd, kFuseFd, "/dev/fuse");
+  auto memory = CopyOf(process.pidfd, kStateFd, "/memfd:flocker-fs-state (deleted)");
+  if (!fuse.ok() || !memory.ok()) {
+    spdlog::warn("{}; should flocker-fs die, it is followed by one with a new mount",
+                 std::string((fuse.ok() ? memory.status() : fuse.status()).message()));
+    return;
+  }
+  const MutexLock lock(mutex_);
+  kept_ = {*std::move(fuse), *std::move(memory)};
+}
+
+bool TreeProcess::MountStands() const {
+  if (!kept_.fuse || !kept_.memory) return false;
+  // fuse_dev_poll: an error before the mount and after its end, nothing else.
+  pollfd ready{kept_.fuse.get(), POLLIN, 0};
+  if (poll(&ready, 1, 0) < 0 || (ready.revents & (POLLERR | POLLNVAL)) != 0) return false;
   const auto mount = FindMount(config_.mountpoint);
-  RETURN_IF_ERROR(mount.status());
-  if (mount->has_value()) {
-    if (!absl::StartsWith((*mount)->type, "fuse.flocker")) {
+  return mount.ok() && mount->has_value() && absl::StartsWith((*mount)->type, kType);
+}
+
+absl::Status TreeProcess::Renew() {
+  config_.store->Remove(DescriptorStore::OfTree());
+  kept_ = {};
+  // What a dead one left there answers nobody: ENOTCONN for every path below.
+  ASSIGN_OR_RETURN(const auto mount, FindMount(config_.mountpoint));
+  if (mount.has_value()) {
+    if (!absl::StartsWith(mount->type, kType)) {
       return absl::FailedPreconditionError(
-          absl::StrCat(config_.mountpoint, " is a mount of type ", (*mount)->type, " that is not ours"));
+          absl::StrCat(config_.mountpoint, " is a mount of type ", mount->type, " that is not ours"));
     }
     RETURN_IF_ERROR(DetachFuseMount(config_.mountpoint));
   }
-  ChildOptions options;
-  options.argv = config_.argv;
-  options.new_session = true;
-  ASSIGN_OR_RETURN(Child child, SpawnChild(options));
-  ASSIGN_OR_RETURN(const std::string start, StartTime(child.pid));
-  RETURN_IF_ERROR(ReplaceFile(config_.pid_file, absl::StrCat(child.pid, " ", start, "\n")));
-  return std::move(child.pidfd);
+  KeptDescriptors fresh;
+  fresh.fuse.reset(open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  if (!fresh.fuse) return ErrnoStatus(errno, "open /dev/fuse (is the module fuse loaded?)");
+  fresh.memory.reset(memfd_create("flocker-fs-state", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fresh.memory) return ErrnoStatus(errno, "create a memfd for flocker-fs");
+  kept_ = std::move(fresh);
+  return absl::OkStatus();
 }
 
-void TreeProcess::Run() {
-  int pause = 0;
-  unique_fd running = FindRunning();
+absl::StatusOr<TreeProcess::Process> TreeProcess::Start() {
+  const MutexLock lock(mutex_);
+  const bool successor = MountStands();
+  if (!successor) RETURN_IF_ERROR(Renew());
+  ChildOptions options;
+  options.argv = {config_.binary};
+  options.argv.insert(options.argv.end(), config_.arguments.begin(), config_.arguments.end());
+  options.argv.insert(options.argv.end(), {"--fuse-fd", absl::StrCat(kFuseFd), "--state-fd", absl::StrCat(kStateFd)});
+  options.keep = {{kept_.fuse.get(), kFuseFd}, {kept_.memory.get(), kStateFd}};
+  options.new_session = true;
+  ASSIGN_OR_RETURN(Child child, SpawnChild(options));
+  running_ = child.pid;
+  served_ = false;
+  Process process{child.pid, std::move(child.pidfd)};
+  const auto start = StartTime(process.pid);
+  absl::Status written = start.status();
+  if (start.ok()) written = ReplaceFile(config_.pid_file, absl::StrCat(process.pid, " ", *start, "\n"));
+  // It runs all the same; only an agent that is started later would not find it.
+  if (!written.ok()) spdlog::error("{}: {}", config_.pid_file, std::string(written.message()));
+  if (successor) spdlog::warn("flocker-fs {} goes on with the tree at {}", process.pid, config_.mountpoint);
+  return process;
+}
+
+void TreeProcess::HandOverIfOutdated(const Process& process) const {
+  struct stat runs {};
+  struct stat installed {};
+  if (stat(absl::StrCat("/proc/", process.pid, "/exe").c_str(), &runs) != 0 ||
+      stat(config_.binary.c_str(), &installed) != 0) {
+    return;
+  }
+  // A running binary cannot be overwritten (ETXTBSY), only replaced: another file has another inode.
+  if (runs.st_dev == installed.st_dev && runs.st_ino == installed.st_ino) return;
+  spdlog::info("flocker-fs {} runs another file than {}: it is to hand over", process.pid, config_.binary);
+  syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGUSR1, nullptr, 0);
+}
+
+bool TreeProcess::Wait(const Process& process, int milliseconds) const {
+  std::array<pollfd, 2> ready = {{{stop_.get(), POLLIN, 0}, {process.pidfd.get(), POLLIN, 0}}};
+  poll(ready.data(), ready.size(), milliseconds);
+  return ready[0].revents == 0;
+}
+
+void TreeProcess::Run(Process running) {
+  int failures = 0;  // one after the other: ended without a hello
   while (true) {
-    const auto started = std::chrono::steady_clock::now();
-    if (!running) {
+    if (!running.pidfd) {
       auto child = Start();
       if (child.ok()) {
         running = *std::move(child);
@@ -90,19 +195,27 @@ void TreeProcess::Run() {
         spdlog::error("flocker-fs cannot be started: {}", std::string(child.status().message()));
       }
     }
-    // Until it ends, or until the next try when it could not be started.
-    std::array<pollfd, 2> ready = {{{stop_.get(), POLLIN, 0}, {running.get(), POLLIN, 0}}};
-    poll(ready.data(), ready.size(), running ? -1 : kMaxPauseMs);
-    if (ready[0].revents != 0) return;
-    if (!running) continue;
-    WaitEnd(running, absl::ZeroDuration());
-    running.reset();
-    // One that ends at once is not started again at once.
-    const bool lived = std::chrono::steady_clock::now() - started > std::chrono::seconds(10);
-    pause = lived ? 0 : std::clamp(pause * 2, kFirstPauseMs, kMaxPauseMs);
+    // Until it ends, or until the next try when it could not be started. The pidfd tells after the kernel has closed
+    // the last of the process's descriptors, and every call that its threads were in has returned.
+    if (!Wait(running, running.pidfd ? -1 : kMaxPauseMs)) return;
+    if (!running.pidfd) continue;
+    WaitEnd(running.pidfd, absl::ZeroDuration());
+    running = {};
+    bool served = false;
+    {
+      const MutexLock lock(mutex_);
+      running_ = 0;
+      served = std::exchange(served_, false);
+      failures = served ? 0 : failures + 1;
+      if (failures >= kMaxFailures && MountStands()) {
+        spdlog::error("no flocker-fs can go on with the tree at {}; it is mounted anew", config_.mountpoint);
+        if (const absl::Status renewed = Renew(); !renewed.ok()) spdlog::error("{}", std::string(renewed.message()));
+      }
+    }
+    // One that served is followed at once: its users wait.
+    const int pause = served ? 0 : std::min(kFirstPauseMs << std::min(failures - 1, 6), kMaxPauseMs);
     spdlog::error("flocker-fs at {} ended; it is started again in {} ms", config_.mountpoint, pause);
-    poll(ready.data(), 1, pause);
-    if (ready[0].revents != 0) return;
+    if (!Wait({}, pause)) return;
   }
 }
 

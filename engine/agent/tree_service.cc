@@ -32,16 +32,19 @@ grpc::Status TreeService::Serve(grpc::ServerContext* context, Stream* stream) {
     const MutexLock lock(mutex_);
     if (context_ != nullptr) context_->TryCancel();  // an older flocker-fs; the newest is the one that serves
     stream_ = stream;
+    ++streams_;
     context_ = context;
     device_ = message.hello().fuse_device();
     pid_ = message.hello().pid();
     queue_.clear();
     rpc::TreeDown welcome;
     *welcome.mutable_welcome() = welcome_;
+    for (const DatasetId& id : gated_) welcome.mutable_welcome()->add_gated(id.str());
     Queue(std::move(welcome));
     QueueEvents();
     changed_.NotifyAll();
   }
+  events_.serves(message.hello().pid());
   spdlog::info("flocker-fs (pid {}) serves {}", message.hello().pid(), message.hello().mountpoint());
   std::thread writer([&] { WriteQueue(*stream); });
   ControlReachable(events_.control_reachable());
@@ -151,35 +154,45 @@ rpc::EventMark TreeService::last_event() const {
 
 absl::StatusOr<std::optional<uint32_t>> TreeService::Ask(const rpc::TreeDown& message, const std::string& key,
                                                          absl::Duration timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(timeout);
+  uint64_t asked = 0;  // on that stream
   {
     const MutexLock lock(mutex_);
     answers_.erase(key);
   }
-  Send(message);
-  const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(timeout);
-  MutexLock lock(mutex_);
   while (true) {
-    if (const auto it = answers_.find(key); it != answers_.end()) {
-      const uint32_t answer = it->second;
-      answers_.erase(it);
-      return std::optional<uint32_t>(answer);
+    {
+      MutexLock lock(mutex_);
+      if (const auto it = answers_.find(key); it != answers_.end()) {
+        const uint32_t answer = it->second;
+        answers_.erase(it);
+        return std::optional<uint32_t>(answer);
+      }
+      if (stream_ == nullptr && !Mounted()) return std::optional<uint32_t>();
+      if (stream_ == nullptr || asked == streams_) {
+        if (changed_.WaitUntil(lock, deadline)) continue;
+        return absl::DeadlineExceededError(
+            absl::StrCat("flocker-fs at ", mountpoint_, " did not answer within ", absl::FormatDuration(timeout)));
+      }
+      // The first, or a successor of one that died before it answered: what was open stays open in it.
+      asked = streams_;
     }
-    if (stream_ == nullptr) return std::optional<uint32_t>();
-    if (!changed_.WaitUntil(lock, deadline)) {
-      return absl::DeadlineExceededError(
-          absl::StrCat("flocker-fs at ", mountpoint_, " did not answer within ", absl::FormatDuration(timeout)));
-    }
+    Send(message);
   }
 }
 
+bool TreeService::Mounted() const {
+  const auto mount = FindMount(mountpoint_);
+  return mount.ok() && mount->has_value();
+}
+
 absl::StatusOr<uint32_t> TreeService::Gate(const DatasetId& id, absl::Duration grace) {
-  // A flocker-fs that outlived the last agent finds this one in a moment. Until then nobody knows what is open through
-  // it, and its own descriptor looks like a user's.
-  if (const auto mount = FindMount(mountpoint_); mount.ok() && mount->has_value()) {
-    const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(kAnswerTimeout);
-    MutexLock lock(mutex_);
-    while (stream_ == nullptr && changed_.WaitUntil(lock, deadline)) continue;
+  {
+    const MutexLock lock(mutex_);
+    gated_.insert(id);
   }
+  // A flocker-fs that outlived the last agent, or follows one that died, finds this agent in a moment. Until then
+  // nobody knows what is open through it, and its own descriptor looks like a user's.
   rpc::TreeDown down;
   down.mutable_gate()->set_dataset_id(id.str());
   down.mutable_gate()->set_grace_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(grace)));
@@ -195,6 +208,10 @@ absl::Status TreeService::DropDescriptors(const DatasetId& id, uint64_t mount_ep
 }
 
 void TreeService::Ungate(const DatasetId& id) {
+  {
+    const MutexLock lock(mutex_);
+    gated_.erase(id);
+  }
   rpc::TreeDown down;
   down.mutable_ungate()->set_dataset_id(id.str());
   Send(down);

@@ -21,6 +21,7 @@ class TreeService : public rpc::Tree::Service, public Tree {
  public:
   // Called on a thread of gRPC's, one stream's messages one after the other.
   struct Events {
+    std::function<void(pid_t)> serves;                          // a flocker-fs has said hello
     std::function<bool(const rpc::OperationRequest&)> execute;  // false: control cannot be reached
     std::function<void(const rpc::Refusal&)> refusal;
     std::function<rpc::Description(const DatasetId&, bool holders)> describe;
@@ -60,7 +61,9 @@ class TreeService : public rpc::Tree::Service, public Tree {
   void QueueEvents() REQUIRES(mutex_);
   // Writes what is queued for this stream, as long as it is the newest.
   void WriteQueue(Stream& stream) EXCLUDES(mutex_);
-  // Sends and waits until `answers_` has the key, the stream is gone (nullopt), or the time is over.
+  bool Mounted() const;
+  // Sends and waits until `answers_` has the key, or the time is over; nullopt when there is no flocker-fs and no mount
+  // that one could go on with.
   absl::StatusOr<std::optional<uint32_t>> Ask(const rpc::TreeDown& message, const std::string& key,
                                               absl::Duration timeout);
 
@@ -70,6 +73,8 @@ class TreeService : public rpc::Tree::Service, public Tree {
   mutable Mutex mutex_;
   CondVar changed_;
   Stream* stream_ GUARDED_BY(mutex_) = nullptr;  // of the newest flocker-fs
+  uint64_t streams_ GUARDED_BY(mutex_) = 0;      // how many there were
+  std::set<DatasetId> gated_ GUARDED_BY(mutex_);
   grpc::ServerContext* context_ GUARDED_BY(mutex_) = nullptr;
   std::deque<rpc::TreeDown> queue_ GUARDED_BY(mutex_);  // for stream_
   EventLog log_ GUARDED_BY(mutex_);

@@ -10,8 +10,12 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "engine/base/file.h"
+#include "engine/base/unique_fd.h"
 #include "engine/volume/mountinfo.h"
 #include "lun_victim.h"
 #include "tests/harness/cluster.h"
@@ -53,10 +57,15 @@ class DescriptorStore : public ::testing::Test {
     for (const auto& entry : std::filesystem::directory_iterator(directory)) {
       std::error_code closed;
       const std::string target = std::filesystem::read_symlink(entry.path(), closed);
-      if (target == "/dev/fuse" || absl::StrContains(target, "flocker-lun-arena")) ++count;
+      const bool ours = target == "/dev/fuse" || absl::StrContains(target, "flocker-lun-arena") ||
+                        absl::StrContains(target, "flocker-fs-state");
+      if (ours) ++count;
     }
     return count;
   }
+
+  // What the agent, and its store, have of the tree: /dev/fuse and the memory of its users' requests.
+  static constexpr size_t kTree = 2;
 
   TestCluster cluster_;
   const Watchdog watchdog_;
@@ -66,7 +75,7 @@ class DescriptorStore : public ::testing::Test {
 TEST_F(DescriptorStore, AgentAndLunServerKilledTogetherIsAPauseAndNoError) {
   ASSERT_NO_FATAL_FAILURE(StartWithDataset());
   ASSERT_EQ(WriteFile(cluster_.Path("alpha", "db") + "/file", "content\n"), 0);
-  ASSERT_TRUE(StoreHolds(2));
+  ASSERT_TRUE(StoreHolds(2 + kTree));
   const std::string native = cluster_.NativePath("alpha", "db");
   const std::string id = cluster_.Id("db");
   const LunVictim victim(id, cluster_.dir());
@@ -83,7 +92,7 @@ TEST_F(DescriptorStore, AgentAndLunServerKilledTogetherIsAPauseAndNoError) {
     ASSERT_GT(victim.Kill(), 0);
     kill(agent, SIGKILL);
     cluster_.agent("alpha").Kill();
-    EXPECT_EQ(manager_.Names().size(), 2u);
+    EXPECT_EQ(manager_.Names().size(), 2 + kTree);
     ASSERT_TRUE(cluster_.StartAgent("alpha").ok());
     ASSERT_TRUE(Eventually(absl::Seconds(30), [&] { return cluster_.AttachedOn("alpha", "db"); }))
         << cluster_.Why("db");
@@ -96,8 +105,8 @@ TEST_F(DescriptorStore, AgentAndLunServerKilledTogetherIsAPauseAndNoError) {
   const auto mount = FindMount(native);
   ASSERT_TRUE(mount.ok() && mount->has_value()) << "it was attached anew";
   EXPECT_FALSE((*mount)->WritesFail()) << (*mount)->super_options;
-  EXPECT_EQ(DescriptorsOfAgent(), 2u);
-  EXPECT_TRUE(StoreHolds(2));
+  EXPECT_EQ(DescriptorsOfAgent(), 2 + kTree);
+  EXPECT_TRUE(StoreHolds(2 + kTree));
 
   const std::string backing = cluster_.BackingFile("db");
   const int removed = RemoveDir(cluster_.Path("alpha", "db"));
@@ -106,20 +115,44 @@ TEST_F(DescriptorStore, AgentAndLunServerKilledTogetherIsAPauseAndNoError) {
   const auto checked = RunCommand({"e2fsck", "-fn", backing}, absl::Minutes(1));
   ASSERT_TRUE(checked.ok()) << checked.status();
   EXPECT_EQ(checked->exit_code, 0) << checked->output;
-  EXPECT_TRUE(StoreHolds(0));
-  EXPECT_EQ(DescriptorsOfAgent(), 0u);
+  EXPECT_TRUE(StoreHolds(kTree));
+  EXPECT_EQ(DescriptorsOfAgent(), kTree);
 }
 
 TEST_F(DescriptorStore, AnAgentAloneThatIsKilledFindsItsLunServerAndTheStoreAsTheyWere) {
   ASSERT_NO_FATAL_FAILURE(StartWithDataset());
   ASSERT_EQ(WriteFile(cluster_.Path("alpha", "db") + "/file", "content\n"), 0);
-  ASSERT_TRUE(StoreHolds(2));
+  ASSERT_TRUE(StoreHolds(2 + kTree));
   const pid_t server = cluster_.LunServer("db");
   cluster_.agent("alpha").Kill();
   ASSERT_TRUE(cluster_.StartAgent("alpha").ok());
   EXPECT_EQ(cluster_.LunServer("db"), server);
-  EXPECT_EQ(DescriptorsOfAgent(), 2u);
-  EXPECT_TRUE(StoreHolds(2));
+  EXPECT_EQ(DescriptorsOfAgent(), 2 + kTree);
+  EXPECT_TRUE(StoreHolds(2 + kTree));
+}
+
+TEST_F(DescriptorStore, AgentAndFlockerFsKilledTogetherLeaveTheTreeMounted) {
+  ASSERT_NO_FATAL_FAILURE(StartWithDataset());
+  const std::string path = cluster_.Path("alpha", "db") + "/file";
+  ASSERT_EQ(WriteFile(path, "content\n"), 0);
+  const unique_fd file(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(StoreHolds(2 + kTree));
+  const auto before = FindMount(cluster_.tree("alpha"));
+  ASSERT_TRUE(before.ok() && before->has_value());
+  for (int round = 0; round < 3; ++round) {
+    kill(cluster_.agent("alpha").pid(), SIGKILL);
+    const std::vector<std::string> words = absl::StrSplit(ReadFile(cluster_.dir() + "/alpha/fs.pid").value_or(""), ' ');
+    pid_t pid = 0;
+    ASSERT_TRUE(absl::SimpleAtoi(words[0], &pid));
+    ASSERT_EQ(kill(pid, SIGKILL), 0);
+    cluster_.agent("alpha").Kill();
+    ASSERT_TRUE(cluster_.StartAgent("alpha").ok());
+    EXPECT_EQ(pwrite(file.get(), "x", 1, round), 1);
+    const auto after = FindMount(cluster_.tree("alpha"));
+    ASSERT_TRUE(after.ok() && after->has_value());
+    EXPECT_EQ((*after)->id, (*before)->id) << "it is another mount";
+  }
+  EXPECT_EQ(ReadFile(path).value_or("unread"), "xxxtent\n");
 }
 
 TEST_F(DescriptorStore, WhatNobodyClaimsIsClosedAndRemoved) {
@@ -128,8 +161,8 @@ TEST_F(DescriptorStore, WhatNobodyClaimsIsClosedAndRemoved) {
   manager_.Store(name + ".arena", unique_fd(memfd_create("flocker-lun-arena", MFD_CLOEXEC)));
   manager_.Store("of-nobody", unique_fd(open("/dev/null", O_RDONLY | O_CLOEXEC)));
   ASSERT_TRUE(cluster_.Start().ok());
-  EXPECT_TRUE(StoreHolds(0));
-  EXPECT_EQ(DescriptorsOfAgent(), 0u);
+  EXPECT_TRUE(StoreHolds(kTree));
+  EXPECT_EQ(DescriptorsOfAgent(), kTree);
 }
 
 }  // namespace

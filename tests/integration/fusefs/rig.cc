@@ -1,6 +1,8 @@
 #include "tests/integration/fusefs/rig.h"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -78,11 +80,29 @@ void Rig::StartDaemon(const std::vector<std::string>& flags) {
                                    "--mountpoint",
                                    scratch_ / "flocker"};
   argv.insert(argv.end(), flags.begin(), flags.end());
+  argv.insert(argv.end(), {"--fuse-fd", "3", "--state-fd", "4"});
+  device_.reset(open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  memory_.reset(memfd_create("flocker-fs-state", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_TRUE(device_ && memory_);
   daemon_ = std::make_unique<Daemon>(argv, scratch_ / "flocker-fs.log");
+  daemon_->set_prepare([this](ChildOptions& options) { options.keep = {{device_.get(), 3}, {memory_.get(), 4}}; });
   ASSERT_TRUE(daemon_->Start().ok());
   ASSERT_TRUE(Eventually(absl::Seconds(10), [&] { return access(Tree("alpha").c_str(), F_OK) == 0; }))
       << daemon_->log();
   ASSERT_TRUE(agent_->WaitConnected());
+}
+
+void Rig::StartSuccessor() {
+  ASSERT_TRUE(daemon_->Start().ok());
+  ASSERT_TRUE(Eventually(absl::Seconds(10), [&] {
+    const auto hello = agent_->hello();
+    return hello && hello->pid() == daemon_->pid();
+  })) << daemon_->log();
+}
+
+void Rig::KillAndSucceed() {
+  daemon_->Kill();
+  ASSERT_NO_FATAL_FAILURE(StartSuccessor());
 }
 
 Rig::~Rig() {
@@ -93,6 +113,7 @@ Rig::~Rig() {
     if (::testing::Test::HasFailure()) std::fputs(daemon_->log().c_str(), stderr);
     daemon_->Kill();
   }
+  device_.reset();                                      // or whoever still waits for an answer would wait for ever
   umount2((scratch_ / "flocker").c_str(), MNT_DETACH);  // EINVAL when the daemon ended as it should
   for (auto path = mounted_.rbegin(); path != mounted_.rend(); ++path) umount2(path->c_str(), MNT_DETACH);
 }

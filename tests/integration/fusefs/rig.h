@@ -59,7 +59,12 @@ class Rig : public ::testing::Test {
   CatalogDataset Attached(const std::string& name) { return Attach(Add(name, alpha_)); }
   void Publish(const CatalogDataset& dataset);
   void Remove(const CatalogDataset& dataset);
+  // A flocker-fs with a new mount.
   void StartDaemon(const std::vector<std::string>& flags);
+  // What the agent does when flocker-fs has died: one that goes on with the mount. Returns when it has said hello.
+  void StartSuccessor();
+  // The same after a SIGKILL.
+  void KillAndSucceed();
 
   ScratchDir scratch_;
   const NodeId alpha_ = *NodeId::Parse("aaaaaaaa-0000-4000-8000-000000000001");
@@ -68,6 +73,9 @@ class Rig : public ::testing::Test {
   std::unique_ptr<CatalogWriter> catalog_;
   std::unique_ptr<TestAgent> agent_;
   std::unique_ptr<Daemon> daemon_;
+  // What the agent keeps of the mount.
+  unique_fd device_;
+  unique_fd memory_;
   uint32_t next_serial_ = 7;
 
  private:

@@ -110,6 +110,11 @@ void TestAgent::SetReachable(bool reachable) {
   Send(down);
 }
 
+void TestAgent::SetGated(const std::vector<std::string>& datasets) {
+  MutexLock lock(mutex_);
+  welcome_.mutable_gated()->Assign(datasets.begin(), datasets.end());
+}
+
 void TestAgent::Changed() {
   rpc::TreeDown down;
   down.mutable_changed()->set_version(0);

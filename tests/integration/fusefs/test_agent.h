@@ -30,6 +30,8 @@ class TestAgent : private rpc::Tree::Service {
 
   // Whether control is reachable; told at once and on every new stream.
   void SetReachable(bool reachable);
+  // What is gated when the next stream begins.
+  void SetGated(const std::vector<std::string>& datasets);
   void Changed();
 
   // The next operation that flocker-fs asks, within the timeout.
@@ -59,10 +61,10 @@ class TestAgent : private rpc::Tree::Service {
   bool WaitFor(absl::Duration timeout, const std::function<bool()>& condition);
 
   const std::string address_;
-  const rpc::TreeWelcome welcome_;
   std::unique_ptr<grpc::Server> server_;
 
   Mutex mutex_;
+  rpc::TreeWelcome welcome_ GUARDED_BY(mutex_);
   CondVar changed_;
   Stream* stream_ GUARDED_BY(mutex_) = nullptr;
   bool reachable_ GUARDED_BY(mutex_) = true;
