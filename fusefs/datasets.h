@@ -103,8 +103,8 @@ class Datasets {
   };
   struct State {
     bool gated = false;
-    std::optional<absl::Time> missing_since;    // seen not to be attached here since then; monotonic
-    SavedGate* saved_gate = nullptr;  // may be null although it is gated, when there is no room
+    std::optional<absl::Time> missing_since;  // seen not to be attached here since then; monotonic
+    SavedGate* saved_gate = nullptr;          // may be null although it is gated, when there is no room
     bool held = false;
     std::shared_ptr<LocalMount> attachment;     // the present one, once somebody used it
     std::list<std::weak_ptr<LocalMount>> past;  // earlier ones with files still open

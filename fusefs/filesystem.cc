@@ -38,7 +38,8 @@ Filesystem::Filesystem(const Options& options, SavedState& state)
       datasets_(options.datasets, view_, refusals_, deadlines_, threads_, state),
       info_(view_, inodes_, [this] { return Reached(); }),
       tree_(
-          view_, inodes_, datasets_, info_, operations_, refusals_, [this] { return ControlReached(); }, state.first_id()),
+          view_, inodes_, datasets_, info_, operations_, refusals_, [this] { return ControlReached(); },
+          state.first_id()),
       heard_(state.incarnation() == 0) {}
 
 Filesystem::~Filesystem() = default;

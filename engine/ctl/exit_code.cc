@@ -17,7 +17,6 @@ struct ExitCodeRow {
 constexpr std::array<ExitCodeRow, 16> kExitCodes = {{
     {Cause::kIo, 1},
     {Cause::kInvalid, 2},
-    {Cause::kRange, 2},
     {Cause::kNotFound, 3},
     {Cause::kExists, 4},
     {Cause::kBusy, 5},
@@ -31,6 +30,7 @@ constexpr std::array<ExitCodeRow, 16> kExitCodes = {{
     {Cause::kTimeout, 13},
     {Cause::kStale, 14},
     {Cause::kInterrupted, 15},
+    {Cause::kRange, 16},
 }};
 
 }  // namespace

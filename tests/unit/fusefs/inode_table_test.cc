@@ -84,6 +84,7 @@ TEST_F(InodeTables, ASuccessorKnowsWhatTheKernelKnowsAndNoMore) {
   uint64_t directory = 0;
   uint64_t dataset = 0;
   uint64_t link = 0;
+  uint64_t events = 0;
   {
     InodeTable table(*state_);
     file = table.File(kDataset, 7, {1, "handle"})->id;
@@ -94,10 +95,14 @@ TEST_F(InodeTables, ASuccessorKnowsWhatTheKernelKnowsAndNoMore) {
     dataset = table.Dataset(kDataset, {kAlpha, "data"})->id;
     table.Moved(kDataset, {kAlpha, "data"}, {kAlpha, "renamed"});
     link = table.UuidLink(kDataset)->id;
+    events = table.Info(InfoFile::kEvents, 1234)->id;
   }
   ASSERT_NO_FATAL_FAILURE(Succeed());
   InodeTable table(*state_);
-  EXPECT_EQ(table.size(), 5u);
+  EXPECT_EQ(table.size(), 6u);
+  ASSERT_NE(table.Find(events), nullptr);
+  EXPECT_EQ(table.Find(events)->file, InfoFile::kEvents);
+  EXPECT_EQ(table.Find(events)->from, 1234u);
   EXPECT_EQ(table.Find(forgotten), nullptr);
   ASSERT_NE(table.Find(file), nullptr);
   EXPECT_EQ(table.Find(file)->dataset, kDataset);
