@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "engine/base/status.h"
 #include "engine/base/cgroup.h"
+#include "engine/base/status.h"
 #include "engine/volume/maps_reader.h"
 
 namespace flocker {

@@ -45,7 +45,8 @@ struct Holder {
 absl::StatusOr<std::vector<Holder>> FindHolders(const HolderQuery& query);
 
 // "held by pid 123 (postgres), uid 999, mount namespace 4026532201, in container 0123456789ab: cwd /mnt; pid …";
-// control characters escaped, long lists cut. For an empty list: that it is held by something no process shows, and what that can be.
+// control characters escaped, long lists cut. For an empty list: that it is held by something no process shows, and
+// what that can be.
 std::string Describe(const std::vector<Holder>& holders);
 
 }  // namespace flocker
