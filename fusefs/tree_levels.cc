@@ -19,6 +19,7 @@ constexpr uint64_t kTreeInode = 1;
 
 // Seconds. The kernel rounds up to its ticks, so this is a few milliseconds.
 constexpr double kThisCall = 0.001;
+constexpr double kNodeTimeout = 1;
 
 uint64_t TrashedInode(const CatalogDataset& dataset) { return TreeInode(absl::StrCat("trash ", dataset.id.str())); }
 
@@ -112,8 +113,8 @@ void Tree::ReplyEntry(Request request, const std::shared_ptr<const Inode>& node,
   entry.ino = node->id;
   entry.attr = attributes;
   if (IsTreeInode(attributes.st_ino)) entry.attr_timeout = kThisCall;
-  // On the way to one name after the other, the directory of a node stays what it is.
-  if (node->kind == InodeKind::kNodeDirectory) entry.entry_timeout = kThisCall;
+  // But for the way through a node's directory, which keeps its name as long as there is that node.
+  if (node->kind == InodeKind::kNodeDirectory) entry.entry_timeout = kNodeTimeout;
   if (!request.Entry(entry)) inodes_.Forget(node->id, 1);
 }
 

@@ -2,6 +2,7 @@
 //
 //     ListANode      ls of a node directory with 1,000 datasets: under 10 ms
 //     StatUncached   stat of a name that the kernel has not cached: under 60 us
+//     ReadStatus     .flocker/status on such a node: as long as one of flocker-fs' two receivers is busy with it
 //     Publish/<n>    publishing one change to n datasets: the same for any n
 #include <benchmark/benchmark.h>
 #include <dirent.h>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/file.h"
 #include "engine/catalog/writer.h"
 #include "tests/harness/daemon.h"
 #include "tests/harness/scratch.h"
@@ -149,6 +151,15 @@ void StatAbsent(benchmark::State& state) {
   }
 }
 BENCHMARK(StatAbsent)->Unit(benchmark::kMicrosecond);
+
+void ReadStatus(benchmark::State& state) {
+  const std::string path = Shared().path() + "/.flocker/status";
+  for (auto _ : state) {
+    const auto status = ReadFile(path);
+    if (!status.ok() || status->size() < kDatasets / kNodes) state.SkipWithError("a status is not whole");
+  }
+}
+BENCHMARK(ReadStatus)->Unit(benchmark::kMillisecond);
 
 void Publish(benchmark::State& state) {
   const auto count = static_cast<uint32_t>(state.range(0));

@@ -275,7 +275,7 @@ TEST_F(GateTest, ADeadDaemonsMountThatNobodyKeptIsReplaced) {
   Attached("data");
   daemon_->Kill();
   device_.reset();
-  EXPECT_EQ(StatErrno(Tree("alpha")), ENOTCONN);
+  EXPECT_EQ(StatErrno(Tree("alpha/data")), ENOTCONN);
   ASSERT_NO_FATAL_FAILURE(StartDaemon({}));
   EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return StatErrno(Tree("alpha/data")) == 0; }));
   EXPECT_EQ(WriteFile(Tree("alpha/data/file"), "x"), 0);
