@@ -184,13 +184,27 @@ TEST_F(Takeover, ADeletedFileThatIsStillOpenIsStaleAndNothingElse) {
   EXPECT_EQ(ReadFile(root_ + "/file").value_or("unread"), "another");
 }
 
-TEST_F(Takeover, AFileThatIsDeletedRightAfterwardsStaysOpen) {
-  const unique_fd file(open((root_ + "/file").c_str(), O_RDWR | O_CLOEXEC));
+TEST_F(Takeover, FilesThatAreDeletedRightAfterwardsStayOpen) {
+  constexpr int kFiles = 400;  // so that opening them again takes a while
+  std::vector<unique_fd> files;
+  const auto path = [&](int i) { return absl::StrCat(root_, "/file", i); };
+  for (int i = 0; i < kFiles; ++i) {
+    ASSERT_EQ(WriteFile(absl::StrCat(NativeRoot(), "/file", i), absl::StrCat(i)), 0);
+    files.emplace_back(open(path(i).c_str(), O_RDWR | O_CLOEXEC));
+    ASSERT_TRUE(files.back());
+  }
   daemon_->Kill();
-  auto deleted = Later([&] { return unlink((root_ + "/file").c_str()) == 0 ? 0 : errno; });
+  auto deleted = Later([&] {
+    for (int i = kFiles; i > 0; --i) {
+      if (unlink(path(i - 1).c_str()) != 0) return errno;
+    }
+    return 0;
+  });
   ASSERT_NO_FATAL_FAILURE(StartSuccessor());
   EXPECT_EQ(deleted.get(), 0);
-  EXPECT_EQ(Read(file.get(), 7, 0), "content");
+  for (int i = 0; i < kFiles; ++i) {
+    EXPECT_EQ(Read(files[static_cast<size_t>(i)].get(), 10, 0), absl::StrCat(i));
+  }
 }
 
 TEST_F(Takeover, AnOpenDirectoryGoesOnInTheMiddle) {
