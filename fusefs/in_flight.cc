@@ -57,6 +57,7 @@ InFlight::InFlight(SavedState& state)
     : state_(state),
       requests_(state.requests()),
       hot_count_(std::min(kMaxHot, state.requests().size() / 2)),
+      spare_hot_(hot_count_ / 8),
       locked_(hot_count_, false),
       used_pages_(hot_count_, kPages) {
   TakeStock();
@@ -100,7 +101,7 @@ void InFlight::TakeStock() {
     request.unique = header.unique;
     request.opcode = header.opcode;
     request.arrival = next_arrival_++;
-    request.attempts = request.interrupted = request.reply_size = 0;
+    request.attempts = request.interrupted = request.reply_size = request.note_size = 0;
     SetState(slot, Complete(slot) ? RequestState::kDelivered : RequestState::kBegun);
     slots_[request.unique] = slot;
     unfinished_.push_back(slot);
@@ -167,7 +168,7 @@ std::optional<InFlight::Received> InFlight::Deliver(size_t& offered, size_t size
   {
     MutexLock lock(mutex_);
     size_t next = 0;
-    if (size > kSmall && TakeHot(&next)) {
+    if (size > kSmall && hot_.size() > spare_hot_ && TakeHot(&next)) {
       offered = next;
       moved = false;
     } else {
@@ -184,7 +185,7 @@ std::optional<InFlight::Received> InFlight::Deliver(size_t& offered, size_t size
   request.unique = header.unique;
   request.arrival = arrival;
   request.opcode = header.opcode;
-  request.attempts = request.interrupted = request.reply_size = 0;
+  request.attempts = request.interrupted = request.reply_size = request.note_size = 0;
   SetState(slot, RequestState::kDelivered);
   if (moved) ClearLength(room);
   MutexLock lock(mutex_);
@@ -206,10 +207,11 @@ void InFlight::Begin(size_t slot, std::string_view note) {
     if (final && --begun_ == 0) changed_.NotifyAll();
     while (true) changed_.Wait(lock);  // the process ends, and the successor executes it
   }
+  if (final) return SetState(slot, RequestState::kBegun);
   SavedRequest& request = requests_[slot];
-  note.copy(request.reply, sizeof request.reply);
-  request.reply_size = static_cast<uint32_t>(std::min(note.size(), sizeof request.reply));
-  SetState(slot, RequestState::kBegun);
+  if (request.state == RequestState::kNoted) return;  // a predecessor's, and the same: never half of each
+  request.note_size = static_cast<uint32_t>(note.copy(request.note, sizeof request.note));
+  SetState(slot, RequestState::kNoted);
 }
 
 bool InFlight::HandOver(absl::Duration patience) {
@@ -241,7 +243,7 @@ ssize_t InFlight::Answer(int device, const iovec* reply, int count) {
   }
   if (slot == requests_.size()) return writev(device, reply, count);
   SavedRequest& request = requests_[slot];
-  const bool begun = request.state == RequestState::kBegun && request.reply_size == 0;
+  const bool begun = request.state == RequestState::kBegun;
   if (header.len <= sizeof request.reply) {
     size_t size = 0;
     for (int i = 0; i < count && size + reply[i].iov_len <= sizeof request.reply; ++i) {
@@ -267,13 +269,14 @@ void InFlight::Free(size_t slot) {
   if (!hot && requests_[slot].length > kDiscard) state_.Discard(slot);
   SetState(slot, RequestState::kFree);
   MutexLock lock(mutex_);
-  if (!hot && cold_.empty()) changed_.NotifyAll();
-  (hot ? hot_ : cold_).push_back(slot);
+  std::vector<size_t>& free = hot ? hot_ : cold_;
+  if (free.empty()) changed_.NotifyAll();  // somebody may wait for one of these
+  free.push_back(slot);
 }
 
 std::optional<InFlight::Received> InFlight::Again(size_t slot) {
   SavedRequest& request = requests_[slot];
-  const bool noted = request.state == RequestState::kBegun && request.reply_size != 0;
+  const bool noted = request.state == RequestState::kNoted;
   if ((request.state != RequestState::kDelivered && !noted) || request.attempts >= kMaxAttempts ||
       request.length < sizeof(fuse_in_header) || request.length > kMaxRequest) {
     return std::nullopt;
@@ -322,8 +325,8 @@ InFlight::Processing::Processing(InFlight& in_flight, const Received& received) 
   if (!received.slot) return;
   const SavedRequest& request = in_flight.requests_[*received.slot];
   processing = {&in_flight, *received.slot, request.unique, {}};
-  if (request.state != RequestState::kBegun) return;
-  processing.note.assign(request.reply, std::min<size_t>(request.reply_size, sizeof request.reply));
+  if (request.state != RequestState::kNoted) return;
+  processing.note.assign(request.note, std::min<size_t>(request.note_size, sizeof request.note));
 }
 
 InFlight::Processing::~Processing() { processing = {}; }

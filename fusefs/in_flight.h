@@ -2,9 +2,8 @@
 //
 //     free -> offered      read(2) may be under way
 //     offered -> delivered it is whole. A successor executes it (again), in order of arrival
-//     delivered -> begun   Begin: it is not idempotent and being executed now. A successor answers EIO, or goes on by
-//     the
-//                          note that was left
+//     delivered -> begun   Begin: it is not idempotent and being executed now. A successor answers EIO
+//     delivered -> noted   Begin with a note: a successor asks for what the note says once more
 //     … -> answered        its answer is recorded, and written to the kernel next. A successor writes the same again
 //     … -> free            the kernel has its answer
 //
@@ -41,7 +40,7 @@ static_assert(kMaxRequest <= SavedState::kRequestRoom);
 // Requests are named by the index of their slot. Thread-safe; a slot that is offered or delivered has one owner.
 class InFlight {
  public:
-  static constexpr size_t kMaxNote = sizeof(SavedRequest::reply);
+  static constexpr size_t kMaxNote = sizeof(SavedRequest::note);
 
   // Takes stock of what a predecessor left.
   explicit InFlight(SavedState& state);
@@ -112,6 +111,7 @@ class InFlight {
   SavedState& state_;
   const std::span<SavedRequest> requests_;
   const size_t hot_count_;  // the first slots: those that are read into
+  const size_t spare_hot_;  // of them, those that are kept free for a successor's receivers
   std::vector<size_t> unfinished_;
   std::atomic<int> begun_{0};  // without a note, and not answered
   std::atomic<bool> handing_over_{false};

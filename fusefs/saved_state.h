@@ -26,7 +26,7 @@ namespace flocker {
 
 inline constexpr uint64_t kSavedMagic = 0x0031534653464c46;  // "FLFSFS1"
 // Of the layout, and of all that a successor takes for granted: also of what we answer to FUSE_INIT (fuse_operations).
-inline constexpr uint32_t kSavedVersion = 1;
+inline constexpr uint32_t kSavedVersion = 2;
 
 using SavedId = uint8_t[16];  // a UUID's bytes; zeros: none
 void SaveId(std::string_view uuid, SavedId& to);
@@ -82,6 +82,7 @@ enum class RequestState : uint32_t {
   kDelivered = 2,  // it may be executed, and executed again
   kBegun = 3,      // it is being executed, and must not be again
   kAnswered = 4,   // `reply` is its answer, sent or not
+  kNoted = 5,      // it is being executed; what `note` says may be asked for again
 };
 
 struct SavedRequest {
@@ -93,9 +94,11 @@ struct SavedRequest {
   uint32_t attempts;  // how many successors have executed it again
   uint32_t interrupted;
   uint32_t reply_size;
+  uint32_t note_size;
   char reply[472];
+  char note[508];  // beside the reply: that is written while the note still counts
 };
-static_assert(sizeof(SavedRequest) == 512);
+static_assert(sizeof(SavedRequest) == 1024);
 
 struct SavedHeader {
   uint64_t magic;

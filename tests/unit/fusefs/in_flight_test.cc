@@ -224,6 +224,32 @@ TEST_F(InFlightTest, NothingBeginsWhileItIsHandedOver) {
   EXPECT_TRUE(in_flight_->HandOver(absl::Seconds(5)));
 }
 
+TEST_F(InFlightTest, WhatDiesWhileItsAnswerIsRecordedIsNotExecutedAgain) {
+  const size_t begun = Receive(2);
+  in_flight_->Begin(begun, {});
+  const size_t noted = Receive(4);
+  in_flight_->Begin(noted, "operation 7");
+  for (const size_t slot : {begun, noted}) {
+    std::memset(state_->requests()[slot].reply, 'x', 24);
+    state_->requests()[slot].reply_size = 24;
+  }
+  ASSERT_NO_FATAL_FAILURE(Succeed());
+  ASSERT_EQ(in_flight_->Unfinished().size(), 2u);
+  EXPECT_FALSE(in_flight_->Again(in_flight_->Unfinished()[0]).has_value());
+  const auto again = in_flight_->Again(in_flight_->Unfinished()[1]);
+  ASSERT_TRUE(again.has_value());
+  const InFlight::Processing processing(*in_flight_, *again);
+  EXPECT_EQ(InFlight::Current().note, "operation 7");
+}
+
+// Offer blocks while there is none: a successor that must wait for the answers it is to give would wait for ever.
+TEST_F(InFlightTest, ASuccessorHasARoomToReadIntoWhateverItInherits) {
+  for (uint64_t unique = 2; unique <= 20; unique += 2) Receive(unique, 20000);
+  Read(22, 20000, 20000);  // and its receiver died with it
+  ASSERT_NO_FATAL_FAILURE(Succeed());
+  EXPECT_EQ(in_flight_->Unfinished().size(), 11u);
+}
+
 TEST_F(InFlightTest, MoreThanTheLockedRoomsAreReceived) {
   for (uint64_t unique = 2; unique <= 20; unique += 2) Receive(unique, 20000);
   ASSERT_NO_FATAL_FAILURE(Succeed());
