@@ -272,7 +272,8 @@ TEST_F(Takeover, WhatIsUnderWayIsDoneOnceMoreOrFails) {
   }
   for (auto& [name, result] : once) {
     ASSERT_TRUE(Done(result, absl::Seconds(10))) << name << " hangs";
-    EXPECT_EQ(result.get(), EIO) << name;
+    const int error = result.get();  // 0: it had not been read yet when the process died
+    EXPECT_TRUE(error == EIO || error == 0) << name << ": " << error << ", as if it were done twice";
   }
   EXPECT_EQ(Read(file.get(), large.size(), 10), large);
   EXPECT_EQ(ReadFile(NativeRoot() + "/old").value_or("unread"), "ol");
