@@ -302,7 +302,7 @@ void Holding::Run() {
     }
     const absl::Time start = SteadyNow();
     const absl::Status status = RunStep(step);
-    if (status.ok()) FLOCKER_FAULT_POINT("agent.", LocalStepName(step));
+    if (status.ok() || step == LocalStep::kGrow) FLOCKER_FAULT_POINT("agent.", LocalStepName(step));
     const int64_t took = absl::ToInt64Microseconds(SteadyNow() - start);
     bool let_in = false;
     {

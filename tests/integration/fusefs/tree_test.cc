@@ -253,6 +253,9 @@ TEST_F(TreeTest, WithoutControlOrAgentNothingChangesAndEverythingIsSeen) {
   agent_->SetReachable(true);
   agent_->Start();
   ASSERT_TRUE(agent_->WaitConnected());
+  ASSERT_TRUE(Eventually(absl::Seconds(5), [&] {  // behind the news that control is back
+    return getxattr(Tree("alpha/data").c_str(), "flocker.protect", nullptr, 0) == 1;
+  }));
   auto removed = Later([&] { return RemoveDir(Tree("alpha/data")); });
   const auto operation = agent_->NextOperation();
   ASSERT_TRUE(operation.has_value());
