@@ -69,8 +69,8 @@ TEST_F(Flockerctl, AnswersARefusalWithItsExitCodeAndTheHolder) {
   EXPECT_TRUE(absl::StrContains(moved.output, std::to_string(getpid()))) << moved.output;
   EXPECT_EQ(cluster_.Ctl({"move", "-d", "nothing", "-t", "beta"}).exit_code, 3);  // not-found
   EXPECT_EQ(cluster_.Ctl({"move", "-d", "db", "-t", "gamma"}).exit_code, 3);
-  EXPECT_EQ(cluster_.Ctl({"create", "-n", "alpha", "-m", "name=db"}).exit_code, 4);             // exists
-  EXPECT_EQ(cluster_.Ctl({"create", "-n", "alpha", "-m", "name=x", "-s", "1M"}).exit_code, 2);  // invalid
+  EXPECT_EQ(cluster_.Ctl({"create", "-n", "alpha", "-m", "name=db"}).exit_code, 4);              // exists
+  EXPECT_EQ(cluster_.Ctl({"create", "-n", "alpha", "-m", "name=x", "-s", "1M"}).exit_code, 16);  // range
   EXPECT_EQ(cluster_.Ctl({"why", "nothing"}).exit_code, 3);
 }
 

@@ -49,7 +49,7 @@ TEST_F(Restart, OfControlInTheMiddleOfAMove) {
   EndMove();
   EXPECT_EQ(moved_, 0) << cluster_.Why("db");
   EXPECT_EQ(ReadFile(cluster_.Path("beta", "db") + "/file").value_or("unread"), "before the move");
-  EXPECT_TRUE(cluster_.AttachedOn("beta", "db"));
+  EXPECT_TRUE(Eventually(absl::Seconds(5), [&] { return cluster_.AttachedOn("beta", "db"); }));
 }
 
 TEST_F(Restart, OfControlKilledInTheMiddleOfAMove) {
