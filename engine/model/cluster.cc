@@ -101,6 +101,11 @@ const Node* Cluster::FindNodeName(std::string_view name) const {
   return nullptr;
 }
 
+const Lease* Cluster::LeaseOf(const DatasetId& dataset) const {
+  const auto it = leases_.find(dataset);
+  return it == leases_.end() ? nullptr : &it->second;
+}
+
 Liveness Cluster::LivenessOf(const NodeId& id) const {
   const auto it = liveness_.find(id);
   return it == liveness_.end() ? Liveness::kDown : it->second;

@@ -1,5 +1,5 @@
-// The cluster as control knows it: every dataset, every node, and who is heard from. A value with two indices; no I/O,
-// no clock, no threads.
+// The cluster as control knows it: every dataset, every node, every lease, and who is heard from. A value with two
+// indices; no I/O, no clock, no threads.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "engine/model/dataset.h"
+#include "engine/model/lease.h"
 
 namespace flocker {
 
@@ -30,6 +31,9 @@ class Cluster {
   // Bytes it takes of the pool, as was seen last. False when that is what was known.
   bool SetUsed(const DatasetId& id, uint64_t bytes);
 
+  void PutLease(const Lease& lease) { leases_[lease.dataset] = lease; }
+  void EraseLease(const DatasetId& dataset) { leases_.erase(dataset); }
+
   const Dataset* Find(const DatasetId& id) const;
   // Whoever has the name now, or will have it when its pending operation is through. Trash holds no names.
   const Dataset* FindName(std::string_view name) const;
@@ -43,6 +47,9 @@ class Cluster {
   // Its node hears control, and has been unable for longer than heartbeat_timeout to use the grant that would renew its
   // session: it may be fenced like one that is down.
   bool CutOff(const DatasetId& id) const { return cut_off_.contains(id); }
+
+  const Lease* LeaseOf(const DatasetId& dataset) const;
+  const std::map<DatasetId, Lease>& leases() const { return leases_; }
 
   const std::map<DatasetId, Dataset>& datasets() const { return datasets_; }
   const std::map<NodeId, Node>& nodes() const { return nodes_; }
@@ -61,6 +68,7 @@ class Cluster {
   std::map<DatasetId, Dataset> datasets_;
   std::map<NodeId, Node> nodes_;
   std::map<NodeId, Liveness> liveness_;
+  std::map<DatasetId, Lease> leases_;
   std::map<std::string, DatasetId, std::less<>> names_;
   std::map<NodeId, std::set<DatasetId>> of_node_;
   std::set<DatasetId> cut_off_;

@@ -232,9 +232,13 @@ class Reader {
 std::string ToJson(const Dataset& dataset, Secrets secrets) { return Writer::Document(dataset, secrets); }
 std::string ToJson(const Node& node) { return Writer::Document(node, Secrets::kKeep); }
 std::string ToJson(const Event& event) { return Writer::Document(event, Secrets::kKeep); }
+std::string ToJson(const Lease& lease) { return Writer::Document(lease, Secrets::kKeep); }
+std::string ToJson(const Wish& wish) { return Writer::Document(wish, Secrets::kKeep); }
 
 absl::StatusOr<Dataset> DatasetFromJson(std::string_view text) { return Reader::Document<Dataset>(text); }
 absl::StatusOr<Node> NodeFromJson(std::string_view text) { return Reader::Document<Node>(text); }
 absl::StatusOr<Event> EventFromJson(std::string_view text) { return Reader::Document<Event>(text); }
+absl::StatusOr<Lease> LeaseFromJson(std::string_view text) { return Reader::Document<Lease>(text); }
+absl::StatusOr<Wish> WishFromJson(std::string_view text) { return Reader::Document<Wish>(text); }
 
 }  // namespace flocker

@@ -8,6 +8,7 @@
 
 #include "engine/model/dataset.h"
 #include "engine/model/event.h"
+#include "engine/model/lease.h"
 
 namespace flocker::codec {
 
@@ -93,6 +94,20 @@ void Fields(Visitor& visit, Like<Node> auto& node) {
   visit("name", node.name);
   visit("address", node.address);
   visit("boot_id", node.boot_id);
+}
+
+template <class Visitor>
+void Fields(Visitor& visit, Like<Lease> auto& lease) {
+  visit("dataset", lease.dataset);
+  visit("node", lease.node);
+  visit("expires_ms", lease.expires_ms);
+}
+
+template <class Visitor>
+void Fields(Visitor& visit, Like<Wish> auto& wish) {
+  visit("dataset", wish.dataset);
+  visit("node", wish.node);
+  visit("since_ms", wish.since_ms);
 }
 
 template <class Visitor>

@@ -32,6 +32,7 @@ std::optional<Phase> PhaseFromName(std::string_view name) {
 }
 
 void Dataset::SetName(const std::string& new_name) {
+  if (name == new_name) return;
   name = new_name;
   metadata[kNameKey] = new_name;
 }

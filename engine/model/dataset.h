@@ -123,7 +123,7 @@ struct Dataset {
   int64_t trashed_ms = 0;          // wall clock, Unix milliseconds, when it went to the trash; for people only
   int64_t trashed_clock_ms = 0;    // the same by the clock that decides (control's Retention)
 
-  // Its name, and kNameKey's value with it.
+  // Its name, and kNameKey's value with it when that is another one: what a v1 client gave stays as it was given.
   void SetName(const std::string& new_name);
 
   // Makes `next` the last operation and keeps the one before in `earlier`.

@@ -92,6 +92,25 @@ absl::Status CheckValve(const Cluster& cluster, const Dataset& dataset, bool for
                              ": check the network; if the nodes are truly dead, use flockerctl move --force"));
 }
 
+// Whether its node was promised that it stays.
+absl::Status CheckLease(const Cluster& cluster, const Dataset& dataset) {
+  const Lease* lease = cluster.LeaseOf(dataset.id);
+  if (lease == nullptr || lease->node != dataset.desired.node) return absl::OkStatus();
+  return Refuse(Cause::kBusy,
+                absl::StrCat("dataset ", dataset.name, " is leased to node ", NodeLabel(cluster, lease->node),
+                             "; flockerctl leases shows until when, and releases it"));
+}
+
+std::string NameForV1(const Cluster& cluster, const CreateWish& wish) {
+  const auto given = wish.metadata.find(kNameKey);
+  if (given != wish.metadata.end() && CheckName(given->second).ok() &&
+      CheckFree(cluster, given->second, DatasetId()).ok()) {
+    return given->second;
+  }
+  const std::string brief = absl::StrCat("ds-", wish.id.Short());
+  return CheckFree(cluster, brief, DatasetId()).ok() ? brief : absl::StrCat("ds-", wish.id.str());
+}
+
 }  // namespace
 
 std::optional<Known> FindOperation(const Cluster& cluster, const std::string& operation_id) {
@@ -105,21 +124,25 @@ std::optional<Known> FindOperation(const Cluster& cluster, const std::string& op
 }
 
 absl::StatusOr<Dataset> PlanCreate(const Cluster& cluster, const CreateWish& wish) {
-  RETURN_IF_ERROR(CheckName(wish.name));
   RETURN_IF_ERROR(CheckMetadata(wish.metadata));
   ASSIGN_OR_RETURN(const uint64_t size, CheckSize(wish.size == 0 ? kDefaultSize : wish.size));
-  RETURN_IF_ERROR(CheckFree(cluster, wish.name, DatasetId()));
-  RETURN_IF_ERROR(CheckConnected(cluster, wish.node));
   Dataset dataset;
   dataset.id = wish.id;
   dataset.metadata = wish.metadata;
-  dataset.SetName(wish.name);
+  if (wish.v1) {
+    dataset.name = NameForV1(cluster, wish);
+  } else {
+    RETURN_IF_ERROR(CheckName(wish.name));
+    RETURN_IF_ERROR(CheckFree(cluster, wish.name, DatasetId()));
+    RETURN_IF_ERROR(CheckConnected(cluster, wish.node));
+    dataset.SetName(wish.name);
+  }
   dataset.size = size;
   dataset.created_ms = wish.now_ms;
   dataset.root_uid = wish.root_uid;
   dataset.root_gid = wish.root_gid;
   dataset.root_mode = wish.root_mode & 07777;
-  dataset.desired = {.node = wish.node, .name = wish.name};
+  dataset.desired = {.node = wish.node, .name = dataset.name};
   dataset.operation = {.id = wish.operation_id, .kind = "create"};
   return dataset;
 }
@@ -137,6 +160,7 @@ absl::StatusOr<Dataset> PlanRename(const Cluster& cluster, const RenameWish& wis
     return dataset;
   }
   RETURN_IF_ERROR(CheckConnected(cluster, wish.node));
+  RETURN_IF_ERROR(CheckLease(cluster, *cluster.Find(wish.id)));
   RETURN_IF_ERROR(CheckValve(cluster, dataset, wish.force));
   dataset.desired.node = wish.node;
   dataset.desired.force = wish.force;
@@ -152,6 +176,7 @@ absl::StatusOr<Dataset> PlanDestroy(const Cluster& cluster, const DestroyWish& w
   if (dataset.protect) {
     return Refuse(Cause::kForbidden, absl::StrCat("dataset ", dataset.name, " is protected"));
   }
+  RETURN_IF_ERROR(CheckLease(cluster, dataset));
   RETURN_IF_ERROR(CheckValve(cluster, dataset, wish.force));
   dataset.Begin({.id = wish.operation_id, .kind = "destroy", .done = Unheld(dataset.placement.phase)});
   dataset.desired.deleted = true;
@@ -238,6 +263,7 @@ absl::StatusOr<std::pair<Dataset, Dataset>> PlanExchange(const Cluster& cluster,
   for (Dataset* dataset : {&one, &two}) {
     if (!dataset->desired.node) return Refuse(Cause::kInvalid, absl::StrCat(dataset->name, " is on no node"));
     if (moves) {
+      RETURN_IF_ERROR(CheckLease(cluster, *dataset));
       RETURN_IF_ERROR(CheckConnected(cluster, *dataset->desired.node));
       RETURN_IF_ERROR(CheckValve(cluster, *dataset, wish.force));
       dataset->desired.force = wish.force;

@@ -19,5 +19,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto again = flocker::EventFromJson(flocker::ToJson(*event));
     if (!again.ok() || !(*again == *event)) std::abort();
   }
+  if (const auto lease = flocker::LeaseFromJson(text); lease.ok()) {
+    const auto again = flocker::LeaseFromJson(flocker::ToJson(*lease));
+    if (!again.ok() || !(*again == *lease)) std::abort();
+  }
+  if (const auto wish = flocker::WishFromJson(text); wish.ok()) {
+    const auto again = flocker::WishFromJson(flocker::ToJson(*wish));
+    if (!again.ok() || !(*again == *wish)) std::abort();
+  }
   return 0;
 }
