@@ -1,6 +1,8 @@
 #include "engine/control/cluster_service.h"
 
+#include <cmath>
 #include <deque>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -87,36 +89,21 @@ class EventStream : public grpc::ServerWriteReactor<rpc::EventView> {
 grpc::ServerUnaryReactor* ClusterService::Execute(grpc::CallbackServerContext* context,
                                                   const rpc::OperationRequest* request, rpc::OperationReply* reply) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  uint64_t call = 0;
-  {
-    const MutexLock lock(mutex_);
-    call = ++last_call_;
-    calls_[call] = {.reactor = reactor, .reply = reply};
-  }
+  const uint64_t call = calls_.Add([reactor, reply](const rpc::OperationReply& answer) {
+    *reply = answer;
+    reactor->Finish(grpc::Status::OK);
+  });
   runner_.Post([call, request = *request](Controller& controller, absl::Duration now) {
     controller.OnOperation(request, {.session = 0, .call = call}, now);
   });
   return reactor;
 }
 
-void ClusterService::Reply(uint64_t call, const rpc::OperationReply& reply) {
-  Call waiting{};
-  {
-    const MutexLock lock(mutex_);
-    const auto it = calls_.find(call);
-    if (it == calls_.end()) return;
-    waiting = it->second;
-    calls_.erase(it);
-  }
-  *waiting.reply = reply;
-  waiting.reactor->Finish(grpc::Status::OK);
-}
-
 grpc::ServerUnaryReactor* ClusterService::View(grpc::CallbackServerContext* context, const rpc::ViewRequest*,
                                                rpc::ViewReply* reply) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  runner_.Post([reactor, reply](Controller& controller, absl::Duration) {
-    *reply = controller.View();
+  runner_.Post([reactor, reply](Controller& controller, absl::Duration now) {
+    *reply = controller.View(now);
     reactor->Finish(grpc::Status::OK);
   });
   return reactor;
@@ -131,6 +118,44 @@ grpc::ServerUnaryReactor* ClusterService::Why(grpc::CallbackServerContext* conte
     reactor->Finish(ToGrpc(event.status()));
   });
   return reactor;
+}
+
+grpc::ServerUnaryReactor* ClusterService::AcquireLease(grpc::CallbackServerContext* context,
+                                                       const rpc::LeaseRequest* request, rpc::LeaseView* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  runner_.Post([this, reactor, reply, asked = *request](Controller& controller, absl::Duration now) {
+    const auto id = DatasetId::Parse(asked.dataset_id());
+    const auto node = NodeId::Parse(asked.node_id());
+    if (!id || !node || std::isnan(asked.seconds())) {
+      return reactor->Finish(ToGrpc(Refuse(Cause::kInvalid, "a lease needs the UUIDs of a dataset and of a node")));
+    }
+    const std::optional<absl::Duration> keep =
+        asked.has_seconds() ? std::optional(absl::Seconds(asked.seconds())) : std::nullopt;
+    const auto renewed = controller.AcquireLease(*id, *node, keep, now);
+    if (renewed.ok()) {
+      *reply = ToView(*controller.cluster().LeaseOf(*id), controller.LeaseEnd(*id), now);
+      reply->set_renewed(*renewed);
+    }
+    answers_.emplace_back([reactor, status = ToGrpc(renewed.status())] { reactor->Finish(status); });
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ClusterService::ReleaseLease(grpc::CallbackServerContext* context,
+                                                       const rpc::ReleaseRequest* request, rpc::LeaseView* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  runner_.Post([this, reactor, reply, text = request->dataset_id()](Controller& controller, absl::Duration now) {
+    const DatasetId id = DatasetId::Parse(text).value_or(DatasetId());
+    const auto end = controller.LeaseEnd(id);
+    const auto released = controller.ReleaseLease(id);
+    if (released.ok()) *reply = ToView(*released, end, now);
+    answers_.emplace_back([reactor, status = ToGrpc(released.status())] { reactor->Finish(status); });
+  });
+  return reactor;
+}
+
+void ClusterService::Flushed() {
+  for (const auto& answer : std::exchange(answers_, {})) answer();
 }
 
 grpc::ServerWriteReactor<rpc::EventView>* ClusterService::Events(grpc::CallbackServerContext*,

@@ -3,11 +3,13 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <map>
+#include <functional>
 #include <memory>
 #include <set>
+#include <vector>
 
 #include "engine/base/mutex.h"
+#include "engine/control/calls.h"
 #include "engine/control/runner.h"
 #include "engine/rpc/flocker.grpc.pb.h"
 #include "engine/store/store.h"
@@ -18,7 +20,7 @@ class EventStream;
 
 class ClusterService : public rpc::Cluster::CallbackService {
  public:
-  ClusterService(Runner& runner, Store& store) : runner_(runner), store_(store) {}
+  ClusterService(Runner& runner, Calls& calls, Store& store) : runner_(runner), calls_(calls), store_(store) {}
 
   grpc::ServerUnaryReactor* Execute(grpc::CallbackServerContext* context, const rpc::OperationRequest* request,
                                     rpc::OperationReply* reply) override;
@@ -28,9 +30,14 @@ class ClusterService : public rpc::Cluster::CallbackService {
                                 rpc::EventView* reply) override;
   grpc::ServerWriteReactor<rpc::EventView>* Events(grpc::CallbackServerContext* context,
                                                    const rpc::EventsRequest* request) override;
+  grpc::ServerUnaryReactor* AcquireLease(grpc::CallbackServerContext* context, const rpc::LeaseRequest* request,
+                                         rpc::LeaseView* reply) override;
+  grpc::ServerUnaryReactor* ReleaseLease(grpc::CallbackServerContext* context, const rpc::ReleaseRequest* request,
+                                         rpc::LeaseView* reply) override;
 
-  // Answers the Execute that waits under this number.
-  void Reply(uint64_t call, const rpc::OperationReply& reply);
+  // What was asked since the last call is committed: it is answered. On the controller's thread.
+  void Flushed();
+
   // There may be new events: streams that follow look again.
   void EventsChanged();
   // Ends every stream that follows, so that the server can shut down.
@@ -38,17 +45,13 @@ class ClusterService : public rpc::Cluster::CallbackService {
 
  private:
   friend class EventStream;
-  struct Call {
-    grpc::ServerUnaryReactor* reactor;
-    rpc::OperationReply* reply;
-  };
 
   Runner& runner_;
+  Calls& calls_;
   Store& store_;
   Mutex mutex_;
-  std::map<uint64_t, Call> calls_ GUARDED_BY(mutex_);
-  uint64_t last_call_ GUARDED_BY(mutex_) = 0;
   std::set<std::shared_ptr<EventStream>> followers_ GUARDED_BY(mutex_);
+  std::vector<std::function<void()>> answers_;  // the controller's thread
   bool stopped_ GUARDED_BY(mutex_) = false;
 };
 

@@ -52,6 +52,7 @@ Controller::Controller(const ControllerOptions& options, const Snapshot& snapsho
     NoteLogins(dataset, now);
     dirty_.insert(dataset.id);
   }
+  LoadPromises(snapshot, now);
 }
 
 // ---- outcomes ----
@@ -178,7 +179,10 @@ void Controller::ApplyOutcome(const StepOutcome& outcome, absl::Duration now) {
   batch_.erase.push_back(before.id);
   batch_.tombstones.push_back(before.id);
   purged_.insert(before.id);
+  if (asked_sizes_.erase(before.id) != 0) batch_.meta[absl::StrCat(kAskedSizeMeta, before.id.str())] = "";
+  ForgetWish(before.id);
   sessions_.Changed(before.id);
+  Changed(before.id);
 }
 
 // A renewal that was granted is used within moments by a node that can reach the array.
@@ -230,6 +234,7 @@ void Controller::PutDataset(Dataset dataset) {
   dirty_.insert(dataset.id);
   if (!dataset.operation.with.empty()) dirty_.insert(dataset.operation.with);
   sessions_.Changed(dataset.id);
+  Changed(dataset.id);
   cluster_.Put(std::move(dataset));
 }
 
@@ -324,6 +329,8 @@ void Controller::OnTick(absl::Duration now) {
   }
   CheckLogins(now);
   PurgeExpired(now);
+  ExpireLeases(now);
+  CheckWishes(now);
   for (auto it = waiters_.begin(); it != waiters_.end();) {
     if (it->second.deadline > now) {
       ++it;
@@ -379,7 +386,7 @@ void Controller::PurgeExpired(absl::Duration now) {
 
 absl::Duration Controller::NextTick() const {
   absl::Duration next = std::min({next_heartbeat_, next_list_, next_capacity_, sessions_.NextDelta()});
-  if (!restored_.held()) next = std::min(next, retention_.Next());
+  if (!restored_.held()) next = std::min({next, retention_.Next(), NextPromise()});
   for (const auto& [id, heard] : last_heard_) {
     if (cluster_.LivenessOf(id) != Liveness::kDown) next = std::min(next, heard + options_.heartbeat_timeout);
   }
@@ -423,7 +430,8 @@ absl::Status Controller::Flush(absl::Duration now) {
   }
   put_.clear();
   Batch batch = std::exchange(batch_, {});
-  const bool changed = !batch.put.empty() || !batch.erase.empty() || !batch.put_nodes.empty() || !batch.events.empty();
+  const bool changed = !batch.put.empty() || !batch.erase.empty() || !batch.put_nodes.empty() ||
+                       !batch.events.empty() || !batch.meta.empty();
   const std::string trash_clock = retention_.Save(now, changed);
   if (!trash_clock.empty()) batch.meta[kTrashClockMeta] = trash_clock;
   if (changed || !trash_clock.empty()) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/array/array.h"
+#include "engine/control/leases.h"
 #include "engine/control/restored_state.h"
 #include "engine/control/retention.h"
 #include "engine/control/sessions.h"
@@ -69,6 +71,8 @@ struct ControllerOptions {
   absl::Duration reconcile_interval = absl::Minutes(1);
   absl::Duration capacity_interval = absl::Seconds(10);  // between two looks at the pool's figures
   absl::Duration retention = absl::Hours(24);            // how long the trash keeps a dataset; zero: not at all
+  absl::Duration move_patience = absl::Minutes(2);       // how long a v1 client's move or delete is tried
+  bool note_changes = false;                             // somebody calls TakeChanges
 };
 
 class Controller {
@@ -80,8 +84,20 @@ class Controller {
   // Agents. The first message of a session must be its hello; every message counts as a sign of life.
   void OnAgentMessage(SessionId session, const rpc::AgentUp& message, absl::Duration now);
   void OnAgentGone(SessionId session, absl::Duration now);
+  // Asked when an operation is about to be executed; an error is its answer, and nothing else comes of it.
+  using Condition = std::function<absl::Status()>;
   // An operation from a client; `to` gets exactly one reply.
-  void OnOperation(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
+  void OnOperation(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now,
+                   const Condition& condition = nullptr);
+  // Moves or destroys a dataset as soon as it is possible, for move_patience; then an event says why it was not. Takes
+  // the place of an earlier wish for the same dataset; another client that moves or destroys it does away with it.
+  absl::Status OnWish(Wish wish, absl::Duration now);
+  // True when it was this node's already, and is renewed. `keep`: from now; nothing: until it is released. kExists when
+  // another node has it. Nobody checks that the dataset exists.
+  absl::StatusOr<bool> AcquireLease(const DatasetId& dataset, const NodeId& node, std::optional<absl::Duration> keep,
+                                    absl::Duration now);
+  // The lease as it was; kNotFound.
+  absl::StatusOr<Lease> ReleaseLease(const DatasetId& dataset);
   // What came of StartArrayAction, and how long it took.
   void OnArrayOutcome(const Action& action, const StepOutcome& outcome, absl::Duration took, absl::Duration now);
   void OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::Duration now);
@@ -102,8 +118,20 @@ class Controller {
 
   // Questions; they answer from memory.
   const Cluster& cluster() const { return cluster_; }
-  rpc::ViewReply View() const;
+  rpc::ViewReply View(absl::Duration now) const;
   absl::StatusOr<Event> Why(const std::string& name) const;
+  // It existed, and its LUN is gone for good.
+  bool Purged(const DatasetId& dataset) const { return purged_.contains(dataset); }
+  const Wish* WishOf(const DatasetId& dataset) const;
+  std::optional<absl::Duration> LeaseEnd(const DatasetId& dataset) const { return leases_.EndOf(dataset); }
+  // maximum_size as the v1 client gave it that made the dataset; 0: it gave none. Nothing: made by another client.
+  std::optional<uint64_t> AskedSizeOf(const DatasetId& dataset) const;
+  // What may look different since the last call: datasets with their leases and wishes, or some node.
+  struct Changes {
+    std::set<DatasetId> datasets;
+    bool nodes = false;
+  };
+  Changes TakeChanges();
   uint64_t last_event_seq() const { return event_seq_; }
   // How many strays were found on the array, and on nodes, in this run.
   uint64_t strays() const { return strays_; }
@@ -138,6 +166,15 @@ class Controller {
   struct Parked {  // until the array has told its capacity
     rpc::OperationRequest request;
     ReplyTo to;
+    Condition condition;
+  };
+  struct PendingWish {
+    Wish wish;
+    absl::Duration deadline;
+    absl::Duration next_look;
+    absl::Duration backoff;
+    std::string attempt;   // the operation that is to make it true; empty: none is under way
+    absl::Status refusal;  // of the last one
   };
 
   void OnHello(SessionId session, const rpc::AgentHello& hello, absl::Duration now);
@@ -155,7 +192,8 @@ class Controller {
   absl::Status AdmitMore(uint64_t bytes) const;
   // The records to commit; the first is the one that is answered for.
   absl::StatusOr<std::vector<Dataset>> PlanOperation(const rpc::OperationRequest& request, absl::Duration now);
-  void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
+  void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now, const Condition& condition);
+  void Begin(const std::vector<Dataset>& planned, const rpc::OperationRequest& request);
   void Wait(const std::string& operation_id, const DatasetId& dataset, ReplyTo to, absl::Duration now);
   void AnswerIfDone(const Dataset& dataset);
   SessionId ReaderOf(const ReplyTo& to, const rpc::OperationReply& reply) const;
@@ -178,6 +216,14 @@ class Controller {
   void PurgeExpired(absl::Duration now);
   void SetLiveness(const NodeId& node, Liveness liveness);
   void UpdateValve();
+  void LoadPromises(const Snapshot& snapshot, absl::Duration now);
+  void EraseLease(const Lease& lease, const std::string& event);
+  void ExpireLeases(absl::Duration now);
+  void ForgetWish(const DatasetId& dataset);
+  void CheckWishes(absl::Duration now);
+  void CheckWish(const DatasetId& id, absl::Duration now);
+  absl::Duration NextPromise() const;
+  void Changed(const DatasetId& dataset);
   Event& AddEvent(const std::string& kind, const Dataset* dataset, const std::string& message);
   void RememberRefusal(const Event& event);
   Fresh DrawFresh() { return {.secret = world_.RandomHex(8)}; }
@@ -190,6 +236,10 @@ class Controller {
   std::map<DatasetId, Work> work_;
   std::map<std::string, Waiter> waiters_;  // by operation id
   std::vector<Parked> parked_;
+  Leases leases_;
+  std::map<DatasetId, PendingWish> wishes_;
+  std::map<DatasetId, uint64_t> asked_sizes_;
+  Changes changes_;
   std::vector<LateReply> late_;
   std::map<std::string, Event, std::less<>> refusals_;  // the last one by dataset id and by name
   std::map<NodeId, absl::Duration> last_heard_;

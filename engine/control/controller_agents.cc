@@ -100,6 +100,7 @@ void Controller::OnHello(SessionId session, const rpc::AgentHello& hello, absl::
     cluster_.PutNode(node);
     batch_.put_nodes.push_back(node);
     sessions_.Changed(node.id);
+    changes_.nodes = true;
   }
   sessions_.Open(session, node.id);
   last_heard_[node.id] = now;
@@ -224,8 +225,10 @@ void Controller::SetLiveness(const NodeId& node, Liveness liveness) {
   }
   cluster_.SetLiveness(node, liveness);
   sessions_.Changed(node);
+  changes_.nodes = true;
   for (const DatasetId& id : cluster_.DatasetsOf(node)) {
     dirty_.insert(id);
+    Changed(id);
     // Whether it can log in shows anew once it is heard.
     Work& work = work_[id];
     if (work.logging_in_since) work.logging_in_since = last_heard_[node];

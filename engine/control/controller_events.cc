@@ -105,10 +105,11 @@ void Controller::RememberRefusals(const std::vector<Event>& events) {
   }
 }
 
-rpc::ViewReply Controller::View() const {
+rpc::ViewReply Controller::View(absl::Duration now) const {
   rpc::ViewReply reply;
   for (const auto& [id, node] : cluster_.nodes()) *reply.add_nodes() = ToView(node, cluster_.LivenessOf(id));
   for (const auto& [id, dataset] : cluster_.datasets()) *reply.add_datasets() = ToView(dataset, cluster_.UsedOf(id));
+  for (const auto& [id, lease] : cluster_.leases()) *reply.add_leases() = ToView(lease, leases_.EndOf(id), now);
   reply.set_version(FLOCKER_VERSION);
   reply.set_strays(strays_);
   return reply;

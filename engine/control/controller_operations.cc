@@ -32,6 +32,12 @@ DatasetId MadeBy(const std::string& operation_id) {
       absl::BytesToHexString({reinterpret_cast<const char*>(hash.data), sizeof(hash.data)}));
 }
 
+// Empty when the client chose one that is none.
+DatasetId IdOfCreate(const rpc::OperationRequest& request) {
+  const std::string& chosen = request.create().dataset_id();
+  return chosen.empty() ? MadeBy(request.id()) : DatasetId::Parse(chosen).value_or(DatasetId());
+}
+
 // Which dataset the operation is about; empty for one that is to be created, or when the id is none.
 DatasetId SubjectOf(const rpc::OperationRequest& request) {
   const auto parse = [](const std::string& text) { return DatasetId::Parse(text).value_or(DatasetId()); };
@@ -71,7 +77,8 @@ std::string Audit(const rpc::Caller& caller) {
 
 }  // namespace
 
-void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now) {
+void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now,
+                             const Condition& condition) {
   const auto known = request.id().empty() ? std::nullopt : FindOperation(cluster_, request.id());
   if (restored_.held()) {
     return Answer(to, request.id(), DatasetId(), Refuse(Cause::kNoControl, restored_.Reason(cluster_)));
@@ -84,7 +91,7 @@ void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, a
   if (request.has_purge() && purged_.contains(SubjectOf(request))) {
     return Answer(to, request.id(), SubjectOf(request), absl::OkStatus());
   }
-  if (request.has_create()) {
+  if (request.has_create() && request.create().dataset_id().empty()) {
     const DatasetId made = MadeBy(request.id());
     if (cluster_.Find(made) != nullptr) return Answer(to, request.id(), made, absl::OkStatus());  // forgotten since
     if (purged_.contains(made)) {
@@ -92,9 +99,10 @@ void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, a
                     Refuse(Cause::kNotFound, "this was asked before, and what it made is gone again"));
     }
   }
-  if (!NeedsSpace(request) || (capacity_ && now - capacity_at_ <= kCapacityAge)) return Execute(request, to, now);
+  const bool known_space = capacity_ && now - capacity_at_ <= kCapacityAge;
+  if (!NeedsSpace(request) || known_space) return Execute(request, to, now, condition);
   if (parked_.empty()) world_.RequestCapacity();
-  parked_.push_back({request, to});
+  parked_.push_back({request, to, condition});
 }
 
 void Controller::OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::Duration now) {
@@ -104,9 +112,9 @@ void Controller::OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::
     capacity_ = *capacity;
     capacity_at_ = now;
   }
-  for (const auto& [request, to] : parked) {
+  for (const auto& [request, to, condition] : parked) {
     if (capacity.ok()) {
-      OnOperation(request, to, now);  // it may have been asked twice meanwhile
+      OnOperation(request, to, now, condition);  // it may have been asked twice meanwhile
     } else {
       const absl::Status status =
           Refuse(Cause::kIo, absl::StrCat("the array cannot be asked for its space: ", capacity.status().message()));
@@ -144,7 +152,11 @@ absl::StatusOr<std::vector<Dataset>> Controller::PlanOperation(const rpc::Operat
       const rpc::Create& create = request.create();
       CreateWish wish;
       wish.operation_id = request.id();
-      wish.id = MadeBy(request.id());
+      wish.id = IdOfCreate(request);
+      if (wish.id.empty()) return Refuse(Cause::kInvalid, "the id for a new dataset is not a UUID");
+      if (cluster_.Find(wish.id) != nullptr || purged_.contains(wish.id)) {
+        return Refuse(Cause::kExists, absl::StrCat("the id ", wish.id.str(), " is, or was, another dataset's"));
+      }
       wish.node = NodeId::Parse(create.node_id()).value_or(NodeId());
       wish.name = create.name();
       wish.size = create.size();
@@ -153,6 +165,7 @@ absl::StatusOr<std::vector<Dataset>> Controller::PlanOperation(const rpc::Operat
       wish.root_gid = create.root_gid();
       wish.root_mode = create.root_mode();
       wish.now_ms = world_.WallClockMs();
+      wish.v1 = create.v1();
       ASSIGN_OR_RETURN(Dataset dataset, PlanCreate(cluster_, wish));
       RETURN_IF_ERROR(AdmitMore(dataset.size));
       return Alone(std::move(dataset));
@@ -213,8 +226,14 @@ void Controller::Wait(const std::string& operation_id, const DatasetId& dataset,
   waiter.deadline = now + options_.operation_timeout;
 }
 
-void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now) {
-  auto planned = PlanOperation(request, now);
+void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now,
+                         const Condition& condition) {
+  if (condition != nullptr) {
+    if (const absl::Status status = condition(); !status.ok()) {
+      return Answer(to, request.id(), SubjectOf(request), status);
+    }
+  }
+  const auto planned = PlanOperation(request, now);
   if (!planned.ok()) {
     const DatasetId id = SubjectOf(request);
     Event& event = AddEvent("refused", cluster_.Find(id),
@@ -224,16 +243,34 @@ void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl:
     RememberRefusal(event);
     return Answer(to, request.id(), id, planned.status());
   }
-  for (const Dataset& dataset : *planned) {
+  for (const Dataset& dataset : *planned) {  // what was said last of its place counts
+    const Dataset* before = cluster_.Find(dataset.id);
+    const bool settled =
+        request.has_exchange() || (before != nullptr && (before->desired.node != dataset.desired.node ||
+                                                         before->desired.deleted != dataset.desired.deleted));
+    if (!settled || WishOf(dataset.id) == nullptr) continue;
+    AddEvent("given-up", before, "what was asked by the REST API gives way to what is asked now");
+    ForgetWish(dataset.id);
+  }
+  Begin(*planned, request);
+  if (request.has_create() && request.create().v1()) {
+    const DatasetId& id = planned->front().id;
+    asked_sizes_[id] = request.create().size();
+    batch_.meta[absl::StrCat(kAskedSizeMeta, id.str())] = absl::StrCat(request.create().size());
+  }
+  Wait(request.id(), planned->front().id, to, now);
+  AnswerIfDone(planned->front());
+}
+
+void Controller::Begin(const std::vector<Dataset>& planned, const rpc::OperationRequest& request) {
+  for (const Dataset& dataset : planned) {
     const Dataset* before = cluster_.Find(dataset.id);
     work_[dataset.id].timeline.clear();
     AddEvent(dataset.operation.kind, &dataset,
              absl::StrCat(dataset.operation.kind, " of ", before != nullptr ? before->name : dataset.name, " asked ",
                           Audit(request.caller())));
   }
-  for (const Dataset& dataset : *planned) PutDataset(dataset);
-  Wait(request.id(), planned->front().id, to, now);
-  AnswerIfDone(planned->front());
+  for (const Dataset& dataset : planned) PutDataset(dataset);
 }
 
 void Controller::AnswerIfDone(const Dataset& dataset) {

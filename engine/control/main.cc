@@ -1,7 +1,9 @@
 // flocker-control: puts store, array, controller and the gRPC services together.
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -22,6 +24,7 @@
 #include "engine/control/adoption.h"
 #include "engine/control/agent_service.h"
 #include "engine/control/array_runner.h"
+#include "engine/control/calls.h"
 #include "engine/control/cluster_service.h"
 #include "engine/control/controller.h"
 #include "engine/control/metrics.h"
@@ -29,6 +32,10 @@
 #include "engine/control/room.h"
 #include "engine/control/runner.h"
 #include "engine/control/state_service.h"
+#include "engine/control/v1_service.h"
+#include "engine/rest/api.h"
+#include "engine/rest/http_server.h"
+#include "engine/rest/published.h"
 #include "engine/rpc/channel.h"
 #include "engine/store/backup.h"
 #include "engine/store/rocksdb_store.h"
@@ -39,6 +46,7 @@ namespace {
 constexpr size_t kArrayThreads = 4;
 constexpr uint64_t kKeepEvents = 100'000;
 constexpr uint64_t kTrimEvery = 10'000;
+constexpr rlim_t kDescriptors = 16'384;
 
 struct Config {
   std::string data;
@@ -47,16 +55,18 @@ struct Config {
   ControllerOptions controller;
   uint64_t reserve = uint64_t{64} << 20;  // bytes that must be free beside the state to take on anything new
   std::string metrics;
+  std::string rest;  // where the REST API is served; empty: nowhere
+  bool rest_without_tls = false;
   std::string restore;
   bool adopt = false;
 };
 
 class ControlWorld : public World {
  public:
-  ControlWorld(Runner& runner, Store& store, Array& array, AgentService& agents, ClusterService& clients, Room room)
+  ControlWorld(Runner& runner, Store& store, Array& array, AgentService& agents, Calls& calls, Room room)
       : store_(store),
         agents_(agents),
-        clients_(clients),
+        calls_(calls),
         room_(std::move(room)),
         array_(
             array, kArrayThreads,
@@ -107,14 +117,14 @@ class ControlWorld : public World {
     array_.CutOffStray(dataset, initiator);
   }
   absl::Status CheckRoom() override { return room_.Check(); }
-  void Reply(uint64_t call, const rpc::OperationReply& reply) override { clients_.Reply(call, reply); }
+  void Reply(uint64_t call, const rpc::OperationReply& reply) override { calls_.Reply(call, reply); }
   std::string RandomHex(size_t bytes) override { return flocker::RandomHex(bytes); }
   int64_t WallClockMs() override { return absl::ToUnixMillis(absl::Now()); }
 
  private:
   Store& store_;
   AgentService& agents_;
-  ClusterService& clients_;
+  Calls& calls_;
   const Room room_;
   ArrayRunner array_;
 };
@@ -161,6 +171,36 @@ absl::Status CheckEmpty(const Snapshot& snapshot, const Config& config, Array& a
   return absl::OkStatus();
 }
 
+// Until there is TLS, whoever reaches the port may do everything.
+absl::Status CheckRest(const Config& config) {
+  if (config.rest.empty() || config.rest_without_tls) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const bool local, HttpServer::IsLoopback(config.rest));
+  if (!local) {
+    return absl::InvalidArgumentError(absl::StrCat("--rest ", config.rest,
+                                                   " lets everybody in who reaches it: give an address of the loopback "
+                                                   "interface, or --rest-without-tls as well"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<HttpServer>> ServeRest(const Config& config, V1Api& api) {
+  // A descriptor for each connection, beside the store's and the agents'.
+  rlimit descriptors{};
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0 && descriptors.rlim_cur < kDescriptors) {
+    descriptors.rlim_cur = std::min<rlim_t>(kDescriptors, descriptors.rlim_max);
+    if (setrlimit(RLIMIT_NOFILE, &descriptors) != 0) {
+      spdlog::warn("{}", std::string(ErrnoStatus(errno, "cannot have more descriptors for REST clients").message()));
+    }
+  }
+  ASSIGN_OR_RETURN(auto server, HttpServer::Start(config.rest,
+                                                  [&api](const HttpRequest& request, const HttpServer::Answer& answer) {
+                                                    api.Handle(request, answer);
+                                                  },
+                                                  {.refusal = V1Api::Refusal}));
+  spdlog::info("the REST API is on port {}", server->port());
+  return server;
+}
+
 // Why a successor of this process waits before it does anything; set across execv.
 constexpr char kAwaitRoom[] = "FLOCKER_CONTROL_AWAITS_ROOM";
 
@@ -178,6 +218,7 @@ constexpr char kAwaitRoom[] = "FLOCKER_CONTROL_AWAITS_ROOM";
 
 // Returns only when it cannot begin.
 absl::Status Serve(const Config& config, char** argv) {
+  RETURN_IF_ERROR(CheckRest(config));
   RETURN_IF_ERROR(MakeDirectories(config.data, 0700));
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksdbStore> store, RocksdbStore::Open(config.data));
   ASSIGN_OR_RETURN(const Snapshot snapshot, store->Load());
@@ -192,9 +233,10 @@ absl::Status Serve(const Config& config, char** argv) {
       [&runner] { runner.Post([](Controller& controller, absl::Duration now) { controller.OnArrayRestart(now); }); });
   AgentService agents(runner);
   agents.Announce(recent);
-  ClusterService clients(runner, *store);
+  Calls calls;
+  ClusterService clients(runner, calls, *store);
   StateService state(*store, config.data);
-  ControlWorld world(runner, *store, array, agents, clients, Room(config.data, config.reserve));
+  ControlWorld world(runner, *store, array, agents, calls, Room(config.data, config.reserve));
   Controller controller(config.controller, snapshot, world, MonotonicNow());
   controller.RememberRefusals(recent);
   std::unique_ptr<Metrics> metrics;
@@ -202,8 +244,18 @@ absl::Status Serve(const Config& config, char** argv) {
     ASSIGN_OR_RETURN(metrics, Metrics::Serve(config.metrics));
     metrics->Show(controller);
   }
-  runner.OnFlushed([&clients, &metrics, seen = controller.last_event_seq()](Controller& c) mutable {
+  PublishedState published;
+  V1Service v1(runner, calls, published);
+  V1Api api(published, v1, MonotonicNow);
+  std::unique_ptr<HttpServer> rest;
+  if (!config.rest.empty()) {
+    v1.Begin(controller);
+    ASSIGN_OR_RETURN(rest, ServeRest(config, api));
+  }
+  runner.OnFlushed([&, seen = controller.last_event_seq()](Controller& c) mutable {
     if (metrics != nullptr) metrics->Show(c);
+    if (rest != nullptr) v1.Flushed(c);
+    clients.Flushed();
     if (seen == c.last_event_seq()) return;
     seen = c.last_event_seq();
     clients.EventsChanged();
@@ -272,6 +324,16 @@ int main(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--metrics", config.metrics, "host:port that serves Prometheus' /metrics; nowhere if not given");
+  double patience = 120;
+  app.add_option("--rest", config.rest,
+                 "host:port that serves Flocker's REST API v1, 127.0.0.1:4523 if no address follows; nowhere if not "
+                 "given")
+      ->expected(0, 1)
+      ->default_str("127.0.0.1:4523");
+  app.add_flag("--rest-without-tls", config.rest_without_tls, "serve it to other machines although it has no TLS yet");
+  app.add_option("--move-patience", patience, "seconds for which a move or delete asked by REST is tried")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   auto* restore = app.add_option("--restore", config.restore,
                                  "put the newest backup in this directory into --data, which must be empty, and end");
   app.add_flag("--adopt", config.adopt,
@@ -282,6 +344,8 @@ int main(int argc, char** argv) {
   for (std::string* path : {&config.data, &config.tgt.pool, &config.restore}) {
     while (path->size() > 1 && path->back() == '/') path->pop_back();
   }
+  config.controller.move_patience = absl::Seconds(patience);
+  config.controller.note_changes = !config.rest.empty();
   config.controller.reconcile_interval = absl::Seconds(reconcile);
   config.reserve = reserve << 20;
   config.controller.heartbeat_timeout = absl::Seconds(heartbeat);

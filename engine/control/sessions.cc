@@ -45,6 +45,14 @@ rpc::DatasetView ToView(const Dataset& dataset, uint64_t used) {
   return view;
 }
 
+rpc::LeaseView ToView(const Lease& lease, std::optional<absl::Duration> end, absl::Duration now) {
+  rpc::LeaseView view;
+  view.set_dataset_id(lease.dataset.str());
+  view.set_node_id(lease.node.str());
+  if (end) view.set_seconds(absl::ToDoubleSeconds(*end - now));
+  return view;
+}
+
 void Sessions::Open(SessionId session, const NodeId& node) {
   sessions_[session] = {.node = node};
   by_node_[node] = session;

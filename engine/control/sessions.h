@@ -22,6 +22,8 @@ using SessionId = uint64_t;
 
 rpc::NodeView ToView(const Node& node, Liveness liveness);
 rpc::DatasetView ToView(const Dataset& dataset, uint64_t used);
+// `end`: when it ends, by the clock of `now`; nothing: when it is released.
+rpc::LeaseView ToView(const Lease& lease, std::optional<absl::Duration> end, absl::Duration now);
 
 class Sessions {
  public:

@@ -71,6 +71,24 @@ absl::StatusOr<rpc::BackupReply> ClusterClient::Backup(const std::string& direct
   return reply;
 }
 
+absl::StatusOr<rpc::LeaseView> ClusterClient::AcquireLease(const rpc::LeaseRequest& request) {
+  grpc::ClientContext context;
+  SetDeadline(context, absl::Now() + timeout_);
+  rpc::LeaseView lease;
+  RETURN_IF_ERROR(FromGrpc(stub_->AcquireLease(&context, request, &lease), absl::StrCat("control at ", address_)));
+  return lease;
+}
+
+absl::StatusOr<rpc::LeaseView> ClusterClient::ReleaseLease(const std::string& dataset_id) {
+  grpc::ClientContext context;
+  SetDeadline(context, absl::Now() + timeout_);
+  rpc::ReleaseRequest request;
+  request.set_dataset_id(dataset_id);
+  rpc::LeaseView lease;
+  RETURN_IF_ERROR(FromGrpc(stub_->ReleaseLease(&context, request, &lease), absl::StrCat("control at ", address_)));
+  return lease;
+}
+
 absl::StatusOr<rpc::EventView> ClusterClient::Why(const std::string& name) {
   grpc::ClientContext context;
   SetDeadline(context, absl::Now() + timeout_);

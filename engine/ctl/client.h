@@ -27,6 +27,11 @@ class ClusterClient {
   // One more backup of control's state, in a directory of control's machine.
   absl::StatusOr<rpc::BackupReply> Backup(const std::string& directory);
 
+  // The lease as it is now. kExists when another node has it. Asking again renews it.
+  absl::StatusOr<rpc::LeaseView> AcquireLease(const rpc::LeaseRequest& request);
+  // The lease as it was; kNotFound.
+  absl::StatusOr<rpc::LeaseView> ReleaseLease(const std::string& dataset_id);
+
   // The last refusal that concerned the dataset.
   absl::StatusOr<rpc::EventView> Why(const std::string& name);
 

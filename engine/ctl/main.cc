@@ -17,6 +17,7 @@
 #include "engine/ctl/client.h"
 #include "engine/ctl/event_text.h"
 #include "engine/ctl/exit_code.h"
+#include "engine/ctl/leases.h"
 #include "engine/ctl/listing.h"
 #include "engine/ctl/selection.h"
 #include "engine/model/size.h"
@@ -40,6 +41,7 @@ struct Arguments {
   std::string directory;
   uint64_t from = 0;
   bool follow = false;
+  double seconds = 0;
 };
 
 class Commands {
@@ -155,6 +157,34 @@ class Commands {
     return absl::OkStatus();
   }
 
+  absl::Status Leases() {
+    ASSIGN_OR_RETURN(const rpc::ViewReply view, client_.View());
+    std::cout << FormatLeases(view);
+    return absl::OkStatus();
+  }
+
+  absl::Status AcquireLease() {
+    ASSIGN_OR_RETURN(const rpc::ViewReply view, client_.View());
+    rpc::LeaseRequest request;
+    ASSIGN_OR_RETURN(const std::string dataset, SelectLeased(view, arguments_.dataset));
+    ASSIGN_OR_RETURN(const rpc::NodeView node, SelectNode(view, arguments_.node));
+    request.set_dataset_id(dataset);
+    request.set_node_id(node.id());
+    if (arguments_.seconds != 0) request.set_seconds(arguments_.seconds);
+    ASSIGN_OR_RETURN(const rpc::LeaseView lease, client_.AcquireLease(request));
+    std::cout << (lease.renewed() ? "renewed" : "acquired") << " the lease: the dataset stays on " << node.name()
+              << ".\n";
+    return absl::OkStatus();
+  }
+
+  absl::Status ReleaseLease() {
+    ASSIGN_OR_RETURN(const rpc::ViewReply view, client_.View());
+    ASSIGN_OR_RETURN(const std::string dataset, SelectLeased(view, arguments_.dataset));
+    RETURN_IF_ERROR(client_.ReleaseLease(dataset).status());
+    std::cout << "released the lease.\n";
+    return absl::OkStatus();
+  }
+
   absl::Status Version() {
     std::cout << "flockerctl " FLOCKER_VERSION "\n";
     ASSIGN_OR_RETURN(const rpc::ViewReply view, client_.View());
@@ -231,6 +261,20 @@ int Main(int argc, char** argv) {
 
   CLI::App* purge = command("purge", "delete a destroyed dataset's LUN, for good", &Commands::Purge);
   purge->add_option("dataset", arguments.dataset, "its name, or a prefix of its id; see ls --trash")->required();
+
+  CLI::App* leases = app.add_subcommand("leases", "list, acquire and release leases, which keep datasets on nodes");
+  leases->callback([&chosen, leases] {
+    if (leases->get_subcommands().empty()) chosen = &Commands::Leases;
+  });
+  CLI::App* acquire = leases->add_subcommand("acquire", "keep a dataset on a node; renews a lease that it has");
+  acquire->callback([&chosen] { chosen = &Commands::AcquireLease; });
+  acquire->add_option("dataset", arguments.dataset, "its name, or a prefix of its id")->required();
+  acquire->add_option("-n,--node", arguments.node, "the node's name, or a prefix of its id")->required();
+  acquire->add_option("--seconds", arguments.seconds, "how long; until it is released without")
+      ->check(CLI::PositiveNumber);
+  CLI::App* release = leases->add_subcommand("release", "release a lease, whosever it is");
+  release->callback([&chosen] { chosen = &Commands::ReleaseLease; });
+  release->add_option("dataset", arguments.dataset, "its name, or a prefix of its id")->required();
 
   CLI::App* why = command("why", "the last refusal that concerned a dataset", &Commands::Why);
   why->add_option("name", arguments.dataset, "its name, or a prefix of its id")->required();
