@@ -124,7 +124,7 @@ absl::Status World::CutSession() {
 absl::StatusOr<rpc::ViewReply> World::View() const { return ClusterClient(control_address(), absl::Seconds(5)).View(); }
 
 absl::Status World::Execute(const rpc::OperationRequest& request) const {
-  return ClusterClient(control_address(), absl::Seconds(30)).Execute(request);
+  return ClusterClient(control_address(), absl::Seconds(30)).Execute(request).status();
 }
 
 absl::StatusOr<rpc::DatasetView> World::TheDataset() const {
