@@ -1,5 +1,7 @@
 #include "engine/agent/agent.h"
 
+#include <systemd/sd-daemon.h>
+
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -226,6 +228,7 @@ void Agent::OnReachable(bool reachable) {
 }
 
 void Agent::OnTick() {
+  sd_notify(0, "WATCHDOG=1");  // does nothing where nobody watches
   std::vector<std::shared_ptr<Holding>> finished;
   {
     const MutexLock lock(mutex_);

@@ -26,11 +26,11 @@ namespace flocker {
 
 struct AgentConfig {
   std::string name;
-  std::string root;      // absolute, without symlinks: loop devices are found again by their backing file's path
-  std::string control;   // address
-  std::string tree;      // mountpoint
-  std::string address;   // of this node, as others may reach it
-  std::string binaries;  // directory of flocker-lun and flocker-fs
+  std::string root = "/var/lib/flocker";  // absolute, without symlinks: loop devices are found by their file's path
+  std::string control;                    // address
+  std::string tree = "/flocker";          // mountpoint
+  std::string address;                    // of this node, as others may reach it
+  std::string binaries;                   // directory of flocker-lun and flocker-fs
   absl::Duration reconcile_interval = absl::Minutes(1);
 };
 

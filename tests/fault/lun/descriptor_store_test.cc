@@ -155,6 +155,11 @@ TEST_F(DescriptorStore, AgentAndFlockerFsKilledTogetherLeaveTheTreeMounted) {
   EXPECT_EQ(ReadFile(path).value_or("unread"), "xxxtent\n");
 }
 
+TEST_F(DescriptorStore, TheAgentSaysThatItIsReadyAndThatItLives) {
+  ASSERT_TRUE(cluster_.Start().ok());
+  EXPECT_TRUE(Eventually(absl::Seconds(20), [&] { return manager_.Heard("READY=1") && manager_.Heard("WATCHDOG=1"); }));
+}
+
 TEST_F(DescriptorStore, WhatNobodyClaimsIsClosedAndRemoved) {
   const std::string name = "0b6c7d1e-7a39-4b7c-9e55-1f2d3c4b5a69.7";
   manager_.Store(name + ".fuse", unique_fd(open("/dev/fuse", O_RDWR | O_CLOEXEC)));
