@@ -7,13 +7,13 @@
 namespace flocker::lab {
 namespace {
 
-class QuickGrowth : public Scenario {
+class Growth : public Scenario {
  protected:
   // In GiB, as df shows it, rounded up.
   std::string Space() const { return "df --output=size -BG " + Path(1) + " | tail -n1 | tr -dc 0-9"; }
 };
 
-TEST_F(QuickGrowth, OfAMountedFilesystemUnderVerifiedWrites) {
+TEST_F(Growth, OfAMountedFilesystemUnderVerifiedWrites) {
   Create(1);  // 75 GiB
   RecordWriter writer(node(1), "writer", Path(1) + "/records");
   ASSERT_TRUE(writer.Start());
