@@ -13,12 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
-#include "engine/base/mutex.h"
 #include "engine/catalog/catalog.h"
 #include "engine/model/operations.h"
 #include "fusefs/datasets.h"
+#include "fusefs/handles.h"
 #include "fusefs/info_files.h"
 #include "fusefs/inode_table.h"
 #include "fusefs/operations.h"
@@ -93,10 +92,7 @@ class Tree {
   const std::function<bool()> control_reached_;
   const std::optional<gid_t> group_;  // `flocker`, whose members may change the tree
 
-  Mutex mutex_;
-  // Open directories: what they showed when they were opened.
-  absl::flat_hash_map<uint64_t, std::shared_ptr<const std::vector<Listed>>> listings_ GUARDED_BY(mutex_);
-  uint64_t next_listing_ GUARDED_BY(mutex_);
+  Handles<std::shared_ptr<const std::vector<Listed>>> listings_;  // what open directories showed when they were opened
 };
 
 }  // namespace flocker

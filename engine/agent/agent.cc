@@ -81,7 +81,6 @@ absl::Status Agent::Open() {
           .arguments = {"--node", config_.name, "--agent", absl::StrCat("unix:", config_.root, "/agent.sock"),
                         "--mountpoint", config_.tree},
           .mountpoint = config_.tree,
-          .pid_file = absl::StrCat(config_.root, "/fs.pid"),
           .store = &store_},
       std::move(kept_tree).value_or(KeptDescriptors()));
   RETURN_IF_ERROR(StartTreeServer());

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "engine/base/file.h"
 #include "engine/base/status.h"
 #include "tests/harness/wait.h"
 
@@ -195,13 +196,13 @@ pid_t TestCluster::LunServer(const std::string& dataset) {
 }
 
 pid_t TestCluster::TreeDaemon(const std::string& node) const {
-  for (const std::string& line : Belongings()) {
-    const std::vector<std::string> words = absl::StrSplit(line, ' ');
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     pid_t pid = -1;
-    if (absl::StrContains(line, "/flocker-fs ") && absl::StrContains(line, absl::StrCat(" --node ", node, " ")) &&
-        absl::SimpleAtoi(words[1], &pid)) {
-      return pid;
-    }
+    if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
+    const auto name = ReadFile(entry.path().string() + "/comm");
+    if (!name.ok() || *name != "flocker-fs\n") continue;
+    const auto arguments = ReadFile(entry.path().string() + "/cmdline");
+    if (arguments.ok() && absl::StrContains(*arguments, tree(node) + std::string(1, '\0'))) return pid;
   }
   return -1;
 }
