@@ -38,6 +38,7 @@ class Filesystem : public SessionOwner, public AgentLink::Listener {
     std::string node_name;
     Datasets::Options datasets;
     Operations::Options operations;
+    bool create_on_bind = true;  // also dockerd may make datasets
   };
   Filesystem(const Options& options, SavedState& state);
   ~Filesystem() override;

@@ -32,8 +32,9 @@ namespace flocker {
 class Tree {
  public:
   // `control_reached`: may anything be changed at all? Numbers of open directories begin behind `first_listing`.
+  // Without `create_on_bind` dockerd makes no datasets: a typo in a `docker run -v` is an error then.
   Tree(const View& view, InodeTable& inodes, Datasets& datasets, InfoFiles& info, Operations& operations,
-       Refusals& refusals, std::function<bool()> control_reached, uint64_t first_listing);
+       Refusals& refusals, std::function<bool()> control_reached, uint64_t first_listing, bool create_on_bind);
 
   // tree_levels.cc: what there is. Nodes are of every kind but kFile; `parent` is none of a dataset's.
   void Lookup(Request request, const Inode& parent, const std::string& name);
@@ -90,6 +91,7 @@ class Tree {
   Operations& operations_;
   Refusals& refusals_;
   const std::function<bool()> control_reached_;
+  const bool create_on_bind_;
   const std::optional<gid_t> group_;  // `flocker`, whose members may change the tree
 
   Handles<std::shared_ptr<const std::vector<Listed>>> listings_;  // what open directories showed when they were opened

@@ -59,7 +59,7 @@ std::string UuidTarget(const View& view, const CatalogDataset& dataset) {
 }  // namespace
 
 Tree::Tree(const View& view, InodeTable& inodes, Datasets& datasets, InfoFiles& info, Operations& operations,
-           Refusals& refusals, std::function<bool()> control_reached, uint64_t first_listing)
+           Refusals& refusals, std::function<bool()> control_reached, uint64_t first_listing, bool create_on_bind)
     : view_(view),
       inodes_(inodes),
       datasets_(datasets),
@@ -67,6 +67,7 @@ Tree::Tree(const View& view, InodeTable& inodes, Datasets& datasets, InfoFiles& 
       operations_(operations),
       refusals_(refusals),
       control_reached_(std::move(control_reached)),
+      create_on_bind_(create_on_bind),
       group_(FlockerGroup()),
       listings_(first_listing + 1) {}
 

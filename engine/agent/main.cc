@@ -8,7 +8,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <iostream>
 #include <string>
+#include <vector>
 
 #include "engine/agent/agent.h"
 #include "engine/agent/agent_yml.h"
@@ -45,8 +47,22 @@ int main(int argc, char** argv) {
   app.add_option("--reconcile-interval", reconcile, "seconds between comparisons of this machine with what is held")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  app.add_flag("--create-on-bind,!--no-create-on-bind", config.create_on_bind,
+               "a `docker run -v` of a path in the tree that is not there makes a dataset (default: yes)");
+  app.add_option("--docker-socket", config.docker_sockets,
+                 "where Docker's volume plugin listens, for example /run/docker/plugins/flocker.sock; may be repeated");
+  std::vector<std::string> profiles;
+  app.add_option("--docker-profile", profiles, "size of the volumes of a profile, as in gold=200G; may be repeated");
   flocker::UseConfigFile(app, argc == 1 ? flocker::kAgentYml : "", flocker::AgentYmlSections());
   CLI11_PARSE(app, argc, argv);
+  for (const std::string& text : profiles) {
+    const auto profile = flocker::docker::ParseProfile(text);
+    if (!profile.ok()) {
+      std::cerr << "flocker-agent: --docker-profile: " << profile.status().message() << "\n";
+      return 2;
+    }
+    config.docker_profiles[profile->first] = profile->second;
+  }
   config.reconcile_interval = absl::Seconds(reconcile);
   if (config.name.empty()) config.name = HostName();
   if (config.address.empty()) config.address = flocker::OwnAddressTowards(config.control);
