@@ -57,9 +57,11 @@ std::vector<CLI::ConfigItem> Dataset(const YAML::Node& section) {
 }  // namespace
 
 std::map<std::string, ConfigSection> AgentYmlSections() {
-  return {{"control-service", ControlService}, {"dataset", Dataset}, {"logging", [](const YAML::Node& /*section*/) {
-                                                                        return std::vector<CLI::ConfigItem>();
-                                                                      }}};
+  return {{"control-service", ControlService},
+          {"dataset", Dataset},
+          {"create_on_bind",
+           [](const YAML::Node& value) { return std::vector<CLI::ConfigItem>{Setting("create-on-bind", value)}; }},
+          {"logging", [](const YAML::Node& /*section*/) { return std::vector<CLI::ConfigItem>(); }}};
 }
 
 std::string OwnAddressTowards(const std::string& control) {

@@ -58,9 +58,15 @@ std::shared_ptr<LunServer> Holding::lun() const {
 
 // ---- orders and events ----
 
+void Holding::Wake() {
+  // Control takes a node that does not use its grant for one that cannot reach the array, and would fence it.
+  if (growing_ && NextLocalStep(attachment_) == LocalStep::kReportAttached) TellControl(LocalStep::kReportAttached);
+  wake_.NotifyAll();
+}
+
 void Holding::Kick() {
   paused_ = false;
-  wake_.NotifyAll();
+  Wake();
 }
 
 void Holding::Save() {
@@ -181,7 +187,7 @@ LunServer::Events Holding::LunEvents() {
               [this](uint64_t epoch) {
                 const MutexLock lock(mutex_);
                 attachment_.session_epoch = epoch;
-                wake_.NotifyAll();
+                Wake();
               },
           .notice = [this](const std::string& kind, const std::string& message) { OnLunNotice(kind, message); },
           .died = [this] { OnLunDied(); }};
@@ -277,6 +283,7 @@ void Holding::Run() {
       step = NextLocalStep(attachment_);
       epoch = attachment_.epoch;
       told = TellControl(step);
+      growing_ = step == LocalStep::kGrow;
     }
     if (told) {
       FLOCKER_FAULT_POINT("agent.", LocalStepName(step));
@@ -289,6 +296,7 @@ void Holding::Run() {
     bool let_in = false;
     {
       const MutexLock lock(mutex_);
+      growing_ = false;
       rpc::TimelineStep entry;
       entry.set_step(std::string(LocalStepName(step)));
       entry.set_duration_us(took);

@@ -20,6 +20,7 @@ struct Settings {
   std::string tree = "/flocker";
   std::vector<std::string> listen;
   double interval = 60;
+  bool create_on_bind = true;
 };
 
 // What a program with a few of the agent's options makes of `yaml`, with `more` on its command line; the error's text.
@@ -31,6 +32,7 @@ std::string Parse(const std::string& yaml, Settings& settings, const std::vector
   app.add_option("--control", settings.control)->required();
   app.add_option("--tree", settings.tree);
   app.add_option("--listen", settings.listen);
+  app.add_flag("--create-on-bind,!--no-create-on-bind", settings.create_on_bind);
   app.add_option("--reconcile-interval", settings.interval)->check(CLI::PositiveNumber);
   UseConfigFile(app, path, AgentYmlSections());
   std::vector<std::string> arguments(more.rbegin(), more.rend());
@@ -57,12 +59,13 @@ TEST(AgentYml, FlockersOwnFileIsRead) {
 TEST(AgentYml, OurKeysAreTheOptionsNamesAndTheCommandLineComesFirst) {
   Settings settings;
   EXPECT_EQ(Parse("version: 1\ncontrol-service: {hostname: '::1', port: 99}\ntree: /data\nlisten: [a, b]\n"
-                  "reconcile-interval: 2.5\n",
+                  "reconcile-interval: 2.5\ncreate_on_bind: false\n",
                   settings, {"--tree", "/other"}),
             "");
   EXPECT_EQ(settings.control, "[::1]:99");
   EXPECT_EQ(settings.tree, "/other");
   EXPECT_EQ(settings.interval, 2.5);
+  EXPECT_FALSE(settings.create_on_bind);
   EXPECT_THAT(settings.listen, ElementsAre("a", "b"));
 }
 
