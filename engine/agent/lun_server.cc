@@ -302,7 +302,7 @@ void LunServer::OnReadable() {
         return;
       }
       if (received->fuse) fuse_ = std::move(received->fuse);
-      if (received->arena) arena_ = std::move(received->arena);
+      if (received->arena) LendArena(std::move(received->arena));
     }
     Handle(received->report);
   }
@@ -319,6 +319,17 @@ void LunServer::HandleHello(const lun::Hello& hello) {
   session_epoch_ = hello.state == lun::State::kServing ? hello.epoch : 0;
   if (hello.state == lun::State::kBroken) lost_epoch_ = hello.epoch;
   if (!control_reachable_) client_->Send(lun::NewMessage<lun::ControlAway>()).IgnoreError();  // its end is noticed
+}
+
+// A successor that could not read its predecessor's arena has another one, and the one in the store is of no use any
+// more.
+void LunServer::LendArena(unique_fd arena) {
+  struct stat before {};
+  struct stat now {};
+  const bool other =
+      arena_ && fstat(arena_.get(), &before) == 0 && fstat(arena.get(), &now) == 0 && before.st_ino != now.st_ino;
+  if (other) store_.Remove(DescriptorStore::OfLun(paths_.dataset, paths_.mount_epoch));
+  arena_ = std::move(arena);
 }
 
 // From here on there is something that outlives the process.

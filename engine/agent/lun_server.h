@@ -115,6 +115,7 @@ class LunServer {
   void OnReadable();
   void Handle(const lun::Report& report) EXCLUDES(mutex_);
   void HandleHello(const lun::Hello& hello) REQUIRES(mutex_);
+  void LendArena(unique_fd arena) REQUIRES(mutex_);
   void FileIsReady() REQUIRES(mutex_);
   void SendLogin() REQUIRES(mutex_);
   template <class M>

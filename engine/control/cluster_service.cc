@@ -99,11 +99,11 @@ grpc::ServerUnaryReactor* ClusterService::Execute(grpc::CallbackServerContext* c
   return reactor;
 }
 
-grpc::ServerUnaryReactor* ClusterService::View(grpc::CallbackServerContext* context, const rpc::ViewRequest*,
+grpc::ServerUnaryReactor* ClusterService::View(grpc::CallbackServerContext* context, const rpc::ViewRequest* request,
                                                rpc::ViewReply* reply) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  runner_.Post([reactor, reply](Controller& controller, absl::Duration now) {
-    *reply = controller.View(now);
+  runner_.Post([reactor, reply, request = *request](Controller& controller, absl::Duration now) {
+    *reply = controller.View(now, request);
     reactor->Finish(grpc::Status::OK);
   });
   return reactor;

@@ -63,6 +63,9 @@ class World {
   virtual int64_t WallClockMs() = 0;
 };
 
+// Key of the store's meta, followed by the id of a node that is drained.
+inline constexpr char kDrainedMeta[] = "drained.";
+
 struct ControllerOptions {
   absl::Duration heartbeat_timeout = absl::Seconds(5);
   absl::Duration operation_timeout = absl::Seconds(10);
@@ -118,7 +121,7 @@ class Controller {
 
   // Questions; they answer from memory.
   const Cluster& cluster() const { return cluster_; }
-  rpc::ViewReply View(absl::Duration now) const;
+  rpc::ViewReply View(absl::Duration now, const rpc::ViewRequest& request = {}) const;
   absl::StatusOr<Event> Why(const std::string& name) const;
   // It existed, and its LUN is gone for good.
   bool Purged(const DatasetId& dataset) const { return purged_.contains(dataset); }
@@ -194,6 +197,9 @@ class Controller {
   absl::StatusOr<std::vector<Dataset>> PlanOperation(const rpc::OperationRequest& request, absl::Duration now);
   void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now, const Condition& condition);
   void Begin(const std::vector<Dataset>& planned, const rpc::OperationRequest& request);
+  // What is asked of a node; controller_nodes.cc.
+  void ChangeNode(const rpc::OperationRequest& request, ReplyTo to);
+  absl::Status ApplyToNode(const rpc::NodeChange& change, const std::string& audit);
   void Wait(const std::string& operation_id, const DatasetId& dataset, ReplyTo to, absl::Duration now);
   void AnswerIfDone(const Dataset& dataset);
   SessionId ReaderOf(const ReplyTo& to, const rpc::OperationReply& reply) const;

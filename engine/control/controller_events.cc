@@ -105,13 +105,20 @@ void Controller::RememberRefusals(const std::vector<Event>& events) {
   }
 }
 
-rpc::ViewReply Controller::View(absl::Duration now) const {
+rpc::ViewReply Controller::View(absl::Duration now, const rpc::ViewRequest& request) const {
   rpc::ViewReply reply;
-  for (const auto& [id, node] : cluster_.nodes()) *reply.add_nodes() = ToView(node, cluster_.LivenessOf(id));
-  for (const auto& [id, dataset] : cluster_.datasets()) *reply.add_datasets() = ToView(dataset, cluster_.UsedOf(id));
-  for (const auto& [id, lease] : cluster_.leases()) *reply.add_leases() = ToView(lease, leases_.EndOf(id), now);
+  for (const auto& [id, node] : cluster_.nodes()) *reply.add_nodes() = ToView(cluster_, node);
+  if (request.dataset_id().empty()) {
+    for (const auto& [id, dataset] : cluster_.datasets()) *reply.add_datasets() = ToView(dataset, cluster_.UsedOf(id));
+    for (const auto& [id, lease] : cluster_.leases()) *reply.add_leases() = ToView(lease, leases_.EndOf(id), now);
+  } else if (const Dataset* dataset = cluster_.Find(DatasetId::Parse(request.dataset_id()).value_or(DatasetId()))) {
+    *reply.add_datasets() = ToView(*dataset, cluster_.UsedOf(dataset->id));
+  }
   reply.set_version(FLOCKER_VERSION);
   reply.set_strays(strays_);
+  reply.set_last_event(event_seq_);
+  reply.set_time_ms(world_.WallClockMs());
+  if (capacity_) *reply.mutable_pool() = ToView(*capacity_, cluster_.trash_used());
   return reply;
 }
 

@@ -1,10 +1,12 @@
 // flocker-control: puts store, array, controller and the gRPC services together.
 #include <sys/resource.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -18,6 +20,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "engine/array/tgt.h"
+#include "engine/base/config_file.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
@@ -43,6 +46,7 @@
 namespace flocker {
 namespace {
 
+constexpr char kControlYml[] = "/etc/flocker/control.yml";
 constexpr size_t kArrayThreads = 4;
 constexpr uint64_t kKeepEvents = 100'000;
 constexpr uint64_t kTrimEvery = 10'000;
@@ -216,6 +220,18 @@ constexpr char kAwaitRoom[] = "FLOCKER_CONTROL_AWAITS_ROOM";
   std::_Exit(1);
 }
 
+// The service manager, if it watches, hears that the controller's thread still gets round to what is posted.
+void FeedWatchdog(Runner& runner) {
+  uint64_t limit_us = 0;
+  if (sd_watchdog_enabled(0, &limit_us) <= 0) return;
+  std::thread([&runner, pause = std::chrono::microseconds(limit_us / 3)] {
+    while (true) {
+      runner.Post([](Controller&, absl::Duration) { sd_notify(0, "WATCHDOG=1"); });
+      std::this_thread::sleep_for(pause);
+    }
+  }).detach();
+}
+
 // Returns only when it cannot begin.
 absl::Status Serve(const Config& config, char** argv) {
   RETURN_IF_ERROR(CheckRest(config));
@@ -268,6 +284,8 @@ absl::Status Serve(const Config& config, char** argv) {
   ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server, StartServer(builder, config.listen));
   spdlog::info("flocker-control {} serves {} datasets on {}", FLOCKER_VERSION, snapshot.datasets.size(),
                absl::StrJoin(config.listen, ", "));
+  FeedWatchdog(runner);
+  sd_notify(0, "READY=1");  // does nothing where nobody started it who wants to know
   End(runner.Run(controller), argv);
 }
 
@@ -301,7 +319,7 @@ int main(int argc, char** argv) {
   app.add_option("--data", config.data, "directory of the cluster's state")->required();
   app.add_option("--listen", config.listen, "host:port or unix:/path; may be repeated")->required();
   app.add_option("--pool", config.tgt.pool, "directory of the LUNs' backing files on the array head")->required();
-  app.add_option("--tgt-control-number", config.tgt.control_number, "tgtadm -C")->required();
+  app.add_option("--tgt-control-number", config.tgt.control_number, "tgtadm -C")->capture_default_str();
   app.add_option("--portal", config.tgt.portal, "ip:port under which nodes reach the array")->required();
   app.add_option("--tgtadm-prefix", prefix,
                  "command that runs tgtadm and file commands on the array head, as in 'ssh array'");
@@ -339,6 +357,7 @@ int main(int argc, char** argv) {
   app.add_flag("--adopt", config.adopt,
                "take up what is on the array into the state, fence whoever holds anything, and end")
       ->excludes(restore);
+  UseConfigFile(app, argc == 1 ? kControlYml : "");
   CLI11_PARSE(app, argc, argv);
   // They are compared as texts.
   for (std::string* path : {&config.data, &config.tgt.pool, &config.restore}) {

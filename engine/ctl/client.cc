@@ -23,14 +23,33 @@ void SetDeadline(grpc::ClientContext& context, absl::Time deadline) {
 
 }  // namespace
 
+void Cancellation::Cancel() {
+  const MutexLock lock(mutex_);
+  cancelled_ = true;
+  if (context_ != nullptr) context_->TryCancel();
+}
+
+bool Cancellation::cancelled() {
+  const MutexLock lock(mutex_);
+  return cancelled_;
+}
+
+bool Cancellation::Attach(grpc::ClientContext* context) {
+  const MutexLock lock(mutex_);
+  context_ = context;
+  return !cancelled_;
+}
+
 ClusterClient::ClusterClient(const std::string& address, absl::Duration timeout)
     : address_(address), timeout_(timeout), channel_(OpenChannel(address)), stub_(rpc::Cluster::NewStub(channel_)) {}
 
-absl::StatusOr<rpc::ViewReply> ClusterClient::View() {
+absl::StatusOr<rpc::ViewReply> ClusterClient::View(const std::string& dataset_id) {
   grpc::ClientContext context;
   SetDeadline(context, absl::Now() + kConnectTimeout);
+  rpc::ViewRequest request;
+  request.set_dataset_id(dataset_id);
   rpc::ViewReply reply;
-  const absl::Status called = FromGrpc(stub_->View(&context, {}, &reply), absl::StrCat("control at ", address_));
+  const absl::Status called = FromGrpc(stub_->View(&context, request, &reply), absl::StrCat("control at ", address_));
   // An address that swallows packets is a control that cannot be reached, as much as one that refuses them.
   if (!called.ok() && (CauseOf(called) == Cause::kNoControl || CauseOf(called) == Cause::kTimeout)) {
     return Refuse(Cause::kNoControl, absl::StrCat(std::string(called.message()),
@@ -40,7 +59,7 @@ absl::StatusOr<rpc::ViewReply> ClusterClient::View() {
   return reply;
 }
 
-absl::Status ClusterClient::Execute(rpc::OperationRequest request) {
+absl::StatusOr<rpc::OperationReply> ClusterClient::Execute(rpc::OperationRequest request, bool to_its_end) {
   request.set_id(DatasetId::FromRandomHex(RandomHex(16)).str());
   request.mutable_caller()->set_uid(getuid());
   request.mutable_caller()->set_gid(getgid());
@@ -53,8 +72,11 @@ absl::Status ClusterClient::Execute(rpc::OperationRequest request) {
     rpc::OperationReply reply;
     const absl::Status called =
         FromGrpc(stub_->Execute(&context, request, &reply), absl::StrCat("control at ", address_));
-    if (called.ok()) return FromOutcome(reply.outcome());
-    if (CauseOf(called) != Cause::kNoControl || !channel_->WaitForConnected(absl::ToChronoTime(deadline))) {
+    if (called.ok()) {
+      const absl::Status outcome = FromOutcome(reply.outcome());
+      if (outcome.ok()) return reply;
+      if (!to_its_end || CauseOf(outcome) != Cause::kInProgress) return outcome;
+    } else if (CauseOf(called) != Cause::kNoControl || !channel_->WaitForConnected(absl::ToChronoTime(deadline))) {
       return Annotate(called, "the operation may still happen, see flockerctl ls");
     }
   }
@@ -99,17 +121,37 @@ absl::StatusOr<rpc::EventView> ClusterClient::Why(const std::string& name) {
   return event;
 }
 
-absl::Status ClusterClient::Events(uint64_t from_seq, bool follow,
-                                   const std::function<void(const rpc::EventView&)>& on_event) {
+absl::Status ClusterClient::Events(uint64_t from_seq, const OnEvent& on_event) {
   grpc::ClientContext context;
-  if (!follow) SetDeadline(context, absl::Now() + timeout_);
+  SetDeadline(context, absl::Now() + timeout_);
   rpc::EventsRequest request;
   request.set_from_seq(from_seq);
-  request.set_follow(follow);
   const auto reader = stub_->Events(&context, request);
   rpc::EventView event;
   while (reader->Read(&event)) on_event(event);
   return FromGrpc(reader->Finish(), absl::StrCat("control at ", address_));
+}
+
+absl::Status ClusterClient::Follow(uint64_t from_seq, const OnEvent& on_event, Cancellation& cancellation) {
+  rpc::EventsRequest request;
+  request.set_from_seq(from_seq);
+  request.set_follow(true);
+  while (true) {
+    grpc::ClientContext context;
+    if (!cancellation.Attach(&context)) return absl::OkStatus();
+    const auto reader = stub_->Events(&context, request);
+    rpc::EventView event;
+    while (reader->Read(&event)) {
+      on_event(event);
+      request.set_from_seq(event.seq() + 1);
+    }
+    absl::Status ended = FromGrpc(reader->Finish(), absl::StrCat("control at ", address_));
+    if (!cancellation.Attach(nullptr)) return absl::OkStatus();
+    if (!ended.ok() && CauseOf(ended) != Cause::kNoControl) return ended;
+    // A control that ends takes its connection with it a moment later.
+    channel_->WaitForStateChange(GRPC_CHANNEL_READY, absl::ToChronoTime(absl::Now() + kConnectTimeout));
+    channel_->WaitForConnected(absl::ToChronoTime(absl::Now() + kConnectTimeout));
+  }
 }
 
 }  // namespace flocker

@@ -30,6 +30,12 @@ absl::Status Claim(const unique_fd& fd) {
   return ErrnoStatus(errno, "another flocker-lun serves from this arena");
 }
 
+// What every version promises.
+bool IsHeader(const ArenaHeader& header) {
+  return header.magic == kArenaMagic && header.init_size <= sizeof header.init &&
+         header.identity[sizeof header.identity - 1] == '\0';
+}
+
 }  // namespace
 
 absl::StatusOr<Arena> Arena::Create(size_t data_size, uint32_t slot_count) {
@@ -59,7 +65,7 @@ absl::StatusOr<Arena> Arena::Create(size_t data_size, uint32_t slot_count) {
   return arena;
 }
 
-absl::StatusOr<Arena> Arena::Adopt(unique_fd fd) {
+absl::StatusOr<Arena> Arena::Adopt(unique_fd&& fd) {
   struct stat status {};
   if (fstat(fd.get(), &status) != 0) return ErrnoStatus(errno, "cannot look at the predecessor's arena");
   RETURN_IF_ERROR(Claim(fd));
@@ -67,11 +73,10 @@ absl::StatusOr<Arena> Arena::Adopt(unique_fd fd) {
   if (size < sizeof(ArenaHeader)) return Refuse(Cause::kInvalid, "the predecessor's arena is too small to be one");
   ASSIGN_OR_RETURN(std::byte * base, Map(fd, size));
   const auto* header = reinterpret_cast<const ArenaHeader*>(base);
-  const bool whole = header->magic == kArenaMagic && header->version == kArenaVersion && header->slot_count != 0 &&
+  const bool whole = IsHeader(*header) && header->version == kArenaVersion && header->slot_count != 0 &&
                      header->slots_offset == sizeof(ArenaHeader) && header->data_offset < size &&
                      header->slots_offset + header->slot_count * sizeof(Slot) <= header->data_offset &&
-                     header->data_size == size - header->data_offset && header->init_size <= sizeof header->init &&
-                     header->identity[sizeof header->identity - 1] == '\0';
+                     header->data_size == size - header->data_offset;
   if (!whole) {
     const uint32_t version = header->version;
     munmap(base, size);
@@ -79,7 +84,27 @@ absl::StatusOr<Arena> Arena::Adopt(unique_fd fd) {
                                                 size, " bytes)"));
   }
   Arena arena(std::move(fd), base, size);
-  RETURN_IF_ERROR(arena.TakeStock());
+  if (absl::Status whole_slots = arena.TakeStock(); !whole_slots.ok()) {
+    fd = std::move(arena.fd_);
+    return whole_slots;
+  }
+  return arena;
+}
+
+absl::StatusOr<Arena> Arena::CreateAfter(unique_fd predecessor, size_t data_size, uint32_t slot_count) {
+  RETURN_IF_ERROR(Claim(predecessor));
+  ArenaHeader kept;
+  if (pread(predecessor.get(), &kept, sizeof kept, 0) != sizeof kept || !IsHeader(kept)) {
+    return Refuse(Cause::kInvalid, "the predecessor's arena does not even begin like one");
+  }
+  ASSIGN_OR_RETURN(Arena arena, Create(data_size, slot_count));
+  ArenaHeader& header = *arena.header_;
+  std::memcpy(header.init, kept.init, sizeof header.init);
+  std::memcpy(header.identity, kept.identity, sizeof header.identity);
+  header.init_size = kept.init_size;
+  header.block_size = kept.block_size;
+  header.size = kept.size;
+  header.epoch = kept.epoch;
   return arena;
 }
 

@@ -3,8 +3,7 @@
 // One memfd, mapped shared, its descriptor also in the agent's hands, so that it outlives this process:
 //
 //     ArenaHeader   magic, version, where the rest is, the bytes of the connection's FUSE_INIT, and what a successor
-//     must
-//                   know of the LUN and its grants
+//                   must know of the LUN and its grants: the same in all versions, which are versions of the rest
 //     Slot[256]     one for every request that is in flight
 //     data          the requests' bytes; of a READ also the room for its answer, right behind the request
 //
@@ -73,8 +72,13 @@ class Arena {
  public:
   // A new memfd of `data_size` bytes of data (at least one kMaxRequest) and `slot_count` slots, all touched.
   static absl::StatusOr<Arena> Create(size_t data_size, uint32_t slot_count);
-  // The arena of a predecessor that is provably dead, as it left it. InvalidArgument when it is not one, or not whole.
-  static absl::StatusOr<Arena> Adopt(unique_fd fd);
+  // The arena of a predecessor that is provably dead, as it left it. InvalidArgument when it is not one, or not whole:
+  // then `fd` is still the caller's.
+  static absl::StatusOr<Arena> Adopt(unique_fd&& fd);
+  // A new arena, as Create's, after a predecessor, provably dead, whose requests this build cannot read: of its header
+  // it keeps FUSE_INIT, the LUN and the epoch. The kernel still has the requests (FuseDevice::AskAgain).
+  // InvalidArgument when not even the header is whole.
+  static absl::StatusOr<Arena> CreateAfter(unique_fd predecessor, size_t data_size, uint32_t slot_count);
 
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&&) = delete;

@@ -74,6 +74,20 @@ absl::StatusOr<size_t> FuseDevice::Receive(std::span<std::byte> room) {
   }
 }
 
+absl::Status FuseDevice::AskAgain() {
+  constexpr int kNotifyResend = 7;  // enum fuse_notify_code: in linux/fuse.h since 6.9
+  fuse_out_header header{};
+  header.len = sizeof header;
+  header.error = kNotifyResend;
+  while (write(fd_.get(), &header, sizeof header) < 0) {
+    if (errno == EINTR) continue;
+    if (errno == EINVAL)
+      return absl::FailedPreconditionError("the kernel (before 6.9) does not hand requests out again");
+    return ErrnoStatus(errno, "cannot ask the kernel for its requests again");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status FuseDevice::Reply(uint64_t unique, int error, std::span<const std::byte> data) {
   fuse_out_header header{};
   header.len = static_cast<uint32_t>(sizeof header + data.size());

@@ -31,6 +31,10 @@ class FuseDevice {
   // Reads one request into `room`; its length, or 0 when there is none now. FailedPrecondition when the mount is gone.
   absl::StatusOr<size_t> Receive(std::span<std::byte> room);
 
+  // The kernel hands out again, in no order, whatever was received and not answered; such a request has bit 63 set in
+  // its `unique`, which its reply must have too (FUSE_NOTIFY_RESEND, Linux 6.9). FailedPrecondition on an older kernel.
+  absl::Status AskAgain();
+
   // Answers the request `unique` with `error` (errno, 0: success) and `data`. A request that the
   // kernel has forgotten in the meantime (aborted, or answered by a predecessor) is no error.
   absl::Status Reply(uint64_t unique, int error, std::span<const std::byte> data);

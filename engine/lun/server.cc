@@ -31,6 +31,21 @@ uint64_t Milliseconds(Clock::duration d) {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(d).count());
 }
 
+// With the requests in it; or, where the kernel helps, without them, when they are kept in a way this build does not
+// know.
+absl::StatusOr<Arena> TakeOverArena(unique_fd predecessor, FuseDevice& fuse) {
+  absl::StatusOr<Arena> adopted = Arena::Adopt(std::move(predecessor));
+  if (adopted.ok()) return adopted;
+  const std::string why(adopted.status().message());
+  ASSIGN_OR_RETURN(Arena arena, Arena::CreateAfter(std::move(predecessor), kArenaData, Server::kSlots));
+  if (const absl::Status asked = fuse.AskAgain(); !asked.ok()) {
+    return Refuse(Cause::kInvalid,
+                  absl::StrCat("the predecessor's requests cannot be taken over: ", why, "; ", asked.message()));
+  }
+  spdlog::warn("the predecessor's arena is left: {}; the kernel hands its requests out again", why);
+  return arena;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Create(const ServerOptions& options) {
@@ -45,7 +60,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Create(const ServerOptions& opti
   ASSIGN_OR_RETURN(FuseDevice fuse,
                    successor ? FuseDevice::Adopt(unique_fd(options.fuse_fd), options.mountpoint) : FuseDevice::Open());
   ASSIGN_OR_RETURN(Arena arena,
-                   successor ? Arena::Adopt(unique_fd(options.arena_fd)) : Arena::Create(kArenaData, kSlots));
+                   successor ? TakeOverArena(unique_fd(options.arena_fd), fuse) : Arena::Create(kArenaData, kSlots));
   if (successor && (arena.slot_count() != kSlots || arena.header().block_size == 0)) {
     return Refuse(Cause::kInvalid, "the predecessor's arena is of another build, or was never used");
   }

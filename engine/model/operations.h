@@ -26,8 +26,8 @@ struct CreateWish {
   uint32_t root_gid = 0;
   uint32_t root_mode = 0755;
   int64_t now_ms = 0;
-  // As Flocker v1 takes it: `node` need not be connected, nor known, the dataset waits for it; metadata stays as it is,
-  // and when its "name" cannot be the dataset's, or is taken, that is ds-<the id's beginning>.
+  // As Flocker v1 takes it: `node` need not be connected, nor known, the dataset waits for it (drained it must not be);
+  // metadata stays as it is, and when its "name" cannot be the dataset's, or is taken, that is ds-<the id's beginning>.
   bool v1 = false;
 };
 

@@ -1,12 +1,13 @@
 #include "engine/rest/http_server.h"
 
+#include <fcntl.h>
+
 #include <array>
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <chrono>
@@ -17,7 +18,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/log.h"
-#include "engine/base/mutex.h"
 
 namespace flocker {
 namespace {
@@ -28,50 +28,30 @@ namespace http = beast::http;
 using asio::ip::tcp;
 using beast::error_code;
 
-constexpr size_t kThreads = 2;
 constexpr size_t kReadAhead = 4096;
 constexpr std::chrono::seconds kLinger{2};  // for a refused client to stop sending and read why
 constexpr std::chrono::milliseconds kAcceptAgain{100};
-
-// Whoever waits for its next request, longest first: they make room for others.
-class IdleConnections {
- public:
-  uint64_t Add(std::function<void()> close) EXCLUDES(mutex_) {
-    const MutexLock lock(mutex_);
-    idle_[++last_] = std::move(close);
-    return last_;
-  }
-  void Remove(uint64_t number) EXCLUDES(mutex_) {
-    const MutexLock lock(mutex_);
-    idle_.erase(number);
-  }
-  void CloseOldest() EXCLUDES(mutex_) {
-    std::function<void()> close;
-    {
-      const MutexLock lock(mutex_);
-      if (idle_.empty()) return;
-      close = std::move(idle_.extract(idle_.begin()).mapped());
-    }
-    close();
-  }
-
- private:
-  Mutex mutex_;
-  std::map<uint64_t, std::function<void()>> idle_ GUARDED_BY(mutex_);
-  uint64_t last_ GUARDED_BY(mutex_) = 0;
-};
 
 struct Shared {
   Shared(HttpServer::Handler its_handler, HttpLimits its_limits)
       : handler(std::move(its_handler)), limits(std::move(its_limits)) {}
   const HttpServer::Handler handler;
   const HttpLimits limits;
-  IdleConnections idle;
-  std::atomic<size_t> connections = 0;
+  // What closes those that have sent no whole request, the first the one that could have for the longest.
+  std::map<uint64_t, std::function<void()>> silent;
+  uint64_t last_silent = 0;
+  std::atomic<size_t> connections = 0;  // one may end with its answer, on another thread
+
+  // False when all of them wait for their answers.
+  bool MakeRoom() {
+    if (silent.empty()) return false;
+    silent.extract(silent.begin()).mapped()();
+    return true;
+  }
 };
 
-// One client. Everything runs on the stream's own strand; whoever has a step under way holds a reference. `Stream` is
-// a tcp_stream or, once its handshake is done, one of TLS over it: only CutOff and Shut know the difference.
+// One client. Everything runs on the server's thread; whoever has a step under way holds a reference. `Stream` is a
+// tcp_stream or, once its handshake is done, one of TLS over it: only CutOff and Shut know the difference.
 //
 //   Await --first byte--> ReadHeader --> (100 Continue) --> ReadBody --> the handler --> Write --> Await
 //                             | refused: too large, or no HTTP
@@ -83,20 +63,19 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   Connection(Stream stream, std::shared_ptr<Shared> shared) : stream_(std::move(stream)), shared_(std::move(shared)) {
     ++shared_->connections;
   }
-  ~Connection() { --shared_->connections; }
+  ~Connection() {
+    HasSpoken();
+    --shared_->connections;
+  }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   void Await() {
+    silent_ = ++shared_->last_silent;
+    shared_->silent[silent_] = [this] { CutOff(); };
     if (buffer_.size() != 0) return ReadHeader();  // the next request came with the last
-    const uint64_t number = shared_->idle.Add([weak = this->weak_from_this()] {
-      if (const auto self = weak.lock()) {
-        asio::post(self->stream_.get_executor(), [self] { self->CutOff(); });
-      }
-    });
     Expire(shared_->limits.idle_time);
-    stream_.async_read_some(buffer_.prepare(kReadAhead), Then([number](Connection& self, error_code error, size_t n) {
-                              self.shared_->idle.Remove(number);
+    stream_.async_read_some(buffer_.prepare(kReadAhead), Then([](Connection& self, error_code error, size_t n) {
                               if (error) return;
                               self.buffer_.commit(n);
                               self.ReadHeader();
@@ -112,6 +91,10 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   }
   void Expire(absl::Duration after) {
     beast::get_lowest_layer(stream_).expires_after(absl::ToChronoNanoseconds(after));
+  }
+
+  void HasSpoken() {
+    if (silent_ != 0) shared_->silent.erase(std::exchange(silent_, 0));
   }
 
   void ReadHeader() {
@@ -144,6 +127,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   }
 
   void Handle() {
+    HasSpoken();
     auto message = parser_->release();
     version_ = message.version();
     keep_alive_ = message.keep_alive();
@@ -173,6 +157,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
       status = 400;
     }
     if (status == 0) return;  // it went away, or took too long
+    HasSpoken();
     keep_alive_ = false;
     Write(shared_->limits.refusal ? shared_->limits.refusal(status) : JsonReply(status, ""));
   }
@@ -211,6 +196,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
 
   Stream stream_;
   const std::shared_ptr<Shared> shared_;
+  uint64_t silent_ = 0;  // its number in Shared::silent, while it is there
   beast::flat_buffer buffer_;
   std::optional<Parser> parser_;  // a fresh one for every request
   unsigned version_ = 11;
@@ -236,13 +222,16 @@ absl::StatusOr<tcp::endpoint> Resolve(asio::io_context& io, const std::string& a
   return found.begin()->endpoint();
 }
 
+// Asio does not: what control starts, or becomes when it starts anew, must have none of it.
+void CloseOnExec(int fd) { fcntl(fd, F_SETFD, FD_CLOEXEC); }
+
 class BeastServer final : public HttpServer {
  public:
   BeastServer(Handler handler, HttpLimits limits)
       : shared_(std::make_shared<Shared>(std::move(handler), std::move(limits))) {}
   ~BeastServer() override {
     io_.stop();
-    for (std::thread& thread : threads_) thread.join();
+    if (thread_.joinable()) thread_.join();
   }
 
   absl::Status Listen(const std::string& address) {
@@ -250,6 +239,7 @@ class BeastServer final : public HttpServer {
     if (!endpoint.ok()) return endpoint.status();
     try {
       acceptor_.open(endpoint->protocol());
+      CloseOnExec(acceptor_.native_handle());
       acceptor_.set_option(asio::socket_base::reuse_address(true));
       acceptor_.bind(*endpoint);
       acceptor_.listen();
@@ -257,9 +247,7 @@ class BeastServer final : public HttpServer {
       return absl::UnavailableError(absl::StrCat("cannot listen on ", address, ": ", error.what()));
     }
     Accept();
-    for (size_t i = 0; i < kThreads; ++i) {
-      threads_.emplace_back([this] { io_.run(); });
-    }
+    thread_ = std::thread([this] { io_.run(); });
     return absl::OkStatus();
   }
 
@@ -267,15 +255,14 @@ class BeastServer final : public HttpServer {
 
  private:
   void Accept() {
-    acceptor_.async_accept(asio::make_strand(io_), [this](error_code error, tcp::socket socket) {
+    acceptor_.async_accept(io_, [this](error_code error, tcp::socket socket) {
       if (error) return AcceptLater(error);
-      if (shared_->connections >= shared_->limits.connections) shared_->idle.CloseOldest();
+      CloseOnExec(socket.native_handle());
+      if (shared_->connections >= shared_->limits.connections && !shared_->MakeRoom()) return Accept();
       socket.set_option(tcp::no_delay(true), error);  // an answer is one write: without it only slower
       beast::tcp_stream stream(std::move(socket));
       // Where TLS will have its handshake first.
-      const auto executor = stream.get_executor();
-      auto connection = std::make_shared<Connection<beast::tcp_stream>>(std::move(stream), shared_);
-      asio::post(executor, [connection] { connection->Await(); });
+      std::make_shared<Connection<beast::tcp_stream>>(std::move(stream), shared_)->Await();
       Accept();
     });
   }
@@ -283,7 +270,7 @@ class BeastServer final : public HttpServer {
   // Without a descriptor for it, a client has to wait until another is gone.
   void AcceptLater(error_code error) {
     spdlog::warn("a REST client could not be let in: {}", error.message());
-    shared_->idle.CloseOldest();
+    shared_->MakeRoom();
     timer_.expires_after(kAcceptAgain);
     timer_.async_wait([this](error_code cancelled) {
       if (!cancelled) Accept();
@@ -294,7 +281,7 @@ class BeastServer final : public HttpServer {
   asio::io_context io_;
   tcp::acceptor acceptor_{io_};
   asio::steady_timer timer_{io_};
-  std::vector<std::thread> threads_;
+  std::thread thread_;
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
 // An HTTP/1.1 server (Boost.Beast) for requests with small bodies: it reads them, bounded in size and time, hands each
 // to one handler and writes the answer. What they mean is the handler's.
 //
-// A connection costs memory and a descriptor, never a thread; one that waits for its next request is the first to go
+// A connection costs memory and a descriptor, never a thread; one that has sent no whole request is the first to go
 // when there are too many.
 #pragma once
 
@@ -41,15 +41,14 @@ struct HttpLimits {
   absl::Duration request_time = absl::Seconds(10);    // from its first byte to its last: a slower client is cut off
   absl::Duration answer_time = absl::Seconds(30);     // to take an answer
   absl::Duration idle_time = absl::Seconds(75);       // between two requests
-  size_t connections = 4096;                          // more: the one that is idle for longest is closed
+  size_t connections = 4096;                          // more: the one that has sent no whole request for longest goes
   std::function<HttpReply(unsigned status)> refusal;  // the answer to what is no request; without: an empty one
 };
 
 class HttpServer {
  public:
   using Answer = std::function<void(HttpReply)>;
-  // On one of the server's threads; must not block. `answer` is to be called once, on any thread, while the server
-  // lives.
+  // On the server's thread; must not block. `answer` is to be called once, on any thread, while the server lives.
   using Handler = std::function<void(HttpRequest, Answer)>;
 
   // Where an address ("host:port") leads, before anything listens: whether only this machine can come in.

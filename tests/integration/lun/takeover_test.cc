@@ -1,15 +1,21 @@
 // A successor of a dead flocker-lun (engine/lun/TAKEOVER.md), with the test as agent and control.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdio>
 #include <future>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/file.h"
+#include "engine/lun/arena.h"
 #include "tests/harness/tcp_proxy.h"
 #include "tests/harness/watchdog.h"
 #include "tests/integration/lun/lun_rig.h"
@@ -73,6 +79,54 @@ TEST(LunTakeover, WhatWasNotAnsweredIsExecutedAgain) {
   EXPECT_EQ(FirstByte(rig.backing()), 'a');
   EXPECT_EQ(FirstByte(rig.backing(), 8192), 'b');
   EXPECT_EQ(WriteBlock(rig.file(), 'c'), 0);
+}
+
+// As a release that changes the arena finds it.
+void PassOffAsAnotherVersion(const LunClient::Received& lent) {
+  const uint32_t version = kArenaVersion + 1;
+  ASSERT_EQ(pwrite(lent.arena.get(), &version, sizeof version, offsetof(ArenaHeader, version)),
+            ssize_t{sizeof version});
+}
+
+bool KernelHandsRequestsOutAgain() {
+  utsname kernel{};
+  int major = 0;
+  int minor = 0;
+  return uname(&kernel) == 0 && sscanf(kernel.release, "%d.%d", &major, &minor) == 2 &&
+         std::pair(major, minor) >= std::pair(6, 9);
+}
+
+TEST(LunTakeover, TheKernelHasTheRequestsOfAnArenaThatCannotBeRead) {
+  if (!KernelHandsRequestsOutAgain()) GTEST_SKIP() << "FUSE_NOTIFY_RESEND needs Linux 6.9";
+  constexpr int kWrites = 6;
+  std::vector<std::future<int>> writes;
+  LunRig rig;
+  const Watchdog watchdog(rig.directory(), absl::Seconds(60));
+  ASSERT_NO_FATAL_FAILURE(rig.StartServing());
+  auto lent = rig.Reconnect();
+  const auto written = [&rig](char c) {
+    for (int i = 0; i < kWrites; ++i) EXPECT_EQ(FirstByte(rig.backing(), 4096 * i), c) << "block " << i;
+  };
+  // Behind what the kernel knows of the file's size it lets in one write at a time.
+  ASSERT_EQ(WriteBlock(rig.file(), '0', kWrites - 1), 0);
+  // What succeeds such an arena is one like any other.
+  for (const char c : {'a', 'b', 'c'}) {
+    writes.clear();
+    kill(rig.tgtd().pid(), SIGSTOP);  // so that they are on their way
+    for (int i = 0; i < kWrites; ++i) writes.push_back(StartWrite(rig, c, i));
+    EXPECT_TRUE(RequestsWait(rig, kWrites));
+    rig.Die();
+    kill(rig.tgtd().pid(), SIGCONT);
+    if (c != 'b') {
+      ASSERT_NO_FATAL_FAILURE(PassOffAsAnotherVersion(lent));
+    }
+    ASSERT_NO_FATAL_FAILURE(rig.StartSuccessor(lent));
+    rig.Send(rig.Grant());
+    ASSERT_TRUE(rig.Expect<Resumed>().has_value());
+    for (auto& write : writes) EXPECT_EQ(Outcome(write), 0);
+    written(c);
+    lent = rig.Reconnect();
+  }
 }
 
 // The agent's threads open the file while they attach a loop device; the successor is started by another one of them.

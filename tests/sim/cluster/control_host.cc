@@ -17,6 +17,7 @@ ControlHost::ControlHost(Sim& sim, SimArray& array) : sim_(sim), array_(array) {
   options_.heartbeat_timeout = absl::Seconds(2);
   options_.operation_timeout = absl::Seconds(4);
   options_.reconcile_interval = absl::Seconds(2);
+  options_.move_patience = absl::Seconds(5);
   array_.OnRestart([this] {
     // The driver finds out by its watch, or by the next call, or not at all when control is away just then.
     if (!running()) return;
@@ -31,7 +32,11 @@ ControlHost::ControlHost(Sim& sim, SimArray& array) : sim_(sim), array_(array) {
 void ControlHost::Start() {
   if (running()) return;
   sim_.Say("control starts");
-  controller_ = std::make_unique<Controller>(options_, sim_.durable.Load(), *this, sim_.clock.now());
+  Snapshot snapshot = sim_.durable.Load();
+  if (sim_.planted(Plant::kLeasesForgotten)) {
+    std::erase_if(snapshot.meta, [](const auto& entry) { return entry.first.starts_with(kLeaseMeta); });
+  }
+  controller_ = std::make_unique<Controller>(options_, snapshot, *this, sim_.clock.now());
   Post([](Controller&, absl::Duration) {});
 }
 

@@ -31,6 +31,8 @@ class ControlHost final : public World {
   std::shared_ptr<Stream> Accept(Place node);
   // A call of a client's; `answer` never comes when control dies first.
   void Call(const rpc::OperationRequest& request, std::function<void(const rpc::OperationReply&)> answer);
+  // What a client of the REST API asks, whose answer nobody waits for.
+  void Change(std::function<void(Controller&, absl::Duration now)> change) { Post(std::move(change)); }
   void BreakStreams(Place node);
 
   const Controller* controller() const { return controller_.get(); }

@@ -99,6 +99,7 @@ std::string Unrest(const Sim& sim, const SimArray& array, const ControlHost& con
     if (!what.empty())
       return absl::StrCat(id.Short(), ": ", what, dataset.error.empty() ? "" : " (", dataset.error,
                           dataset.error.empty() ? "" : ")");
+    if (control.controller()->WishOf(id) != nullptr) return absl::StrCat(id.Short(), ": something is wished of it");
     if (dataset.placement.phase != Phase::kTrashed && !names.insert(dataset.name).second) {
       return absl::StrCat("two datasets are named ", dataset.name);
     }

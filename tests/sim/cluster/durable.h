@@ -3,6 +3,7 @@
 
 #include <map>
 #include <set>
+#include <string>
 
 #include "engine/model/dataset.h"
 #include "engine/store/store.h"
@@ -16,6 +17,7 @@ class Durable {
     for (const DatasetId& id : batch.erase) datasets_.erase(id);
     for (const DatasetId& id : batch.tombstones) tombstones_.insert(id);
     for (const Node& node : batch.put_nodes) nodes_[node.id] = node;
+    for (const auto& [key, value] : batch.meta) value.empty() ? void(meta_.erase(key)) : void(meta_[key] = value);
     if (!batch.events.empty()) last_event_ = batch.events.back().seq;
   }
   Snapshot Load() const {
@@ -23,6 +25,7 @@ class Durable {
     for (const auto& [id, dataset] : datasets_) snapshot.datasets.push_back(dataset);
     for (const auto& [id, node] : nodes_) snapshot.nodes.push_back(node);
     snapshot.tombstones.assign(tombstones_.begin(), tombstones_.end());
+    snapshot.meta = meta_;
     snapshot.last_event = last_event_;
     return snapshot;
   }
@@ -33,12 +36,14 @@ class Durable {
     return it == datasets_.end() ? nullptr : &it->second;
   }
   bool purged(const DatasetId& id) const { return tombstones_.contains(id); }
+  const std::map<std::string, std::string>& meta() const { return meta_; }
   uint64_t last_event() const { return last_event_; }
 
  private:
   std::map<DatasetId, Dataset> datasets_;
   std::map<NodeId, Node> nodes_;
   std::set<DatasetId> tombstones_;
+  std::map<std::string, std::string> meta_;
   uint64_t last_event_ = 0;
 };
 

@@ -45,6 +45,8 @@ class History {
     const auto at = [&] { return sim_.random.Between(absl::Milliseconds(20), kTrouble); };
     for (uint64_t i = 0; i < operations; ++i) sim_.clock.After(at(), [this] { users_.Ask(); });
     for (uint64_t i = 0; i < strikes; ++i) sim_.clock.After(at(), [this] { faults_.Strike(); });
+    const uint64_t promises = sim_.random.Below(6);
+    for (uint64_t i = 0; i < promises; ++i) sim_.clock.After(at(), [this] { users_.AskForPromise(); });
     for (uint64_t i = 0; i < 6; ++i) sim_.clock.After(at(), [this] { users_.Hold(); });
     sim_.clock.After(kTrouble, [this] { faults_.Heal(); });
     sim_.clock.After(kTrouble + kLook, [this] { Look(); });

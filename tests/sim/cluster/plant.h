@@ -16,6 +16,7 @@ enum class Plant {
   kReissueWithoutRenewal,  // a LUN server whose session broke logs in once more under its old grant and issues again
   kNewBesideInherited,     // a successor issues new requests before all that it inherited is answered
   kFormatUnasked,          // mkfs without looking at what is there
+  kLeasesForgotten,        // control starts anew without the leases it gave
 };
 
 }  // namespace flocker::sim

@@ -45,7 +45,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Planted{Plant::kTombstoneForgotten, "TombstoneForgotten", "still has"},
                       Planted{Plant::kReissueWithoutRenewal, "ReissueWithoutRenewal", "newer|two may|mkfs"},
                       Planted{Plant::kNewBesideInherited, "NewBesideInherited", "newer"},
-                      Planted{Plant::kFormatUnasked, "FormatUnasked", "mkfs"}),
+                      Planted{Plant::kFormatUnasked, "FormatUnasked", "mkfs"},
+                      Planted{Plant::kLeasesForgotten, "LeasesForgotten", "leased to"}),
     [](const auto& planted) { return std::string(planted.param.name); });
 
 }  // namespace

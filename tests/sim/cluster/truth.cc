@@ -5,6 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/status.h"
+#include "engine/control/leases.h"
+#include "engine/model/codec.h"
 
 namespace flocker::sim {
 namespace {
@@ -92,6 +94,7 @@ void Truth::Commits(const Batch& batch) {
   }
   for (const Dataset& dataset : batch.put) CommitsDataset(dataset);
   CommitsExchanges(batch);
+  KeepsLeases(batch);
   for (const DatasetId& id : batch.erase) {
     const Dataset* before = durable_.Find(id);
     if (before != nullptr && before->placement.phase != Phase::kPurging && before->placement.phase != Phase::kTrashed &&
@@ -104,6 +107,25 @@ void Truth::Commits(const Batch& batch) {
     const bool failed_create = before->operation.kind == "create" && !before->operation.cause.empty();
     if (before->operation.kind != "purge" && !failed_create) {
       Violated(absl::StrCat(id.Short(), ": erased, but nobody asked for its purge"));
+    }
+  }
+}
+
+// Nothing is begun that takes a dataset off the node that it is leased to.
+void Truth::KeepsLeases(const Batch& batch) {
+  for (const Dataset& dataset : batch.put) {
+    const Dataset* before = durable_.Find(dataset.id);
+    const std::string key = kLeaseMeta + dataset.id.str();
+    const auto saved = durable_.meta().find(key);
+    if (before == nullptr || saved == durable_.meta().end() || batch.meta.contains(key)) continue;
+    const auto lease = LeaseFromJson(saved->second);
+    if (!lease.ok()) return Violated(absl::StrCat(key, " cannot be read: ", lease.status().message()));
+    const bool leaves =
+        dataset.desired.deleted || dataset.desired.leave || dataset.desired.node != before->desired.node;
+    const bool begins = dataset.operation.id != before->operation.id;
+    if (begins && leaves && !before->desired.deleted && before->desired.node == lease->node) {
+      Violated(
+          absl::StrCat(dataset.id.Short(), ": a ", dataset.operation.kind, " takes it off the node it is leased to"));
     }
   }
 }

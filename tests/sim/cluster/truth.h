@@ -66,6 +66,7 @@ class Truth {
   };
   void CommitsDataset(const Dataset& dataset);
   void CommitsExchanges(const Batch& batch);
+  void KeepsLeases(const Batch& batch);
   void CommitsOperation(const Dataset* before, const Dataset& dataset);
   void Ends(const Operation& operation);
   void CheckOk(const rpc::OperationRequest& request, const rpc::OperationReply& reply);

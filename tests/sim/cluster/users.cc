@@ -86,6 +86,29 @@ void Users::Ask() {
   }
 }
 
+void Users::AskForPromise() {
+  std::vector<const Dataset*> live;
+  for (const auto& [id, dataset] : sim_.durable.datasets()) {
+    if (!dataset.desired.deleted && dataset.desired.node) live.push_back(&dataset);
+  }
+  if (live.empty()) return;
+  const Dataset& dataset = *sim_.random.Pick(live);
+  const NodeId node = nodes_[sim_.random.Below(nodes_.size())]->machine.id();
+  if (sim_.random.Percent(60)) {
+    const NodeId holder = sim_.random.Percent(80) ? *dataset.desired.node : node;
+    const absl::Duration keep = sim_.random.Between(absl::ZeroDuration(), absl::Seconds(6));
+    sim_.Say("user    leases ", dataset.id.Short(), " to ", holder.Short(), " for ", absl::FormatDuration(keep));
+    return control_.Change([id = dataset.id, holder, keep](Controller& controller, absl::Duration now) {
+      controller.AcquireLease(id, holder, keep, now).IgnoreError();
+    });
+  }
+  const bool destroys = sim_.random.Percent(20);
+  sim_.Say("user    wishes ", dataset.id.Short(), destroys ? " destroyed" : " on ", destroys ? "" : node.Short());
+  control_.Change([id = dataset.id, node, destroys](Controller& controller, absl::Duration now) {
+    controller.OnWish({.dataset = id, .node = destroys ? std::nullopt : std::optional(node)}, now).IgnoreError();
+  });
+}
+
 void Users::ThroughTree(const rpc::OperationRequest& request) {
   const auto& node = nodes_[sim_.random.Below(nodes_.size())];
   if (node->agent == nullptr || node->machine.paused()) return;

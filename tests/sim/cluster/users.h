@@ -28,6 +28,8 @@ class Users {
 
   // Asks something now, anything.
   void Ask();
+  // Leases a dataset, or wishes it elsewhere, as a v1 client does.
+  void AskForPromise();
   // Somebody opens a file in a mounted dataset, or everybody closes theirs.
   void Hold();
   void LetGoAll();

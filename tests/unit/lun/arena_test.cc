@@ -205,6 +205,35 @@ TEST(Arena, ARequestThatHadJustArrivedComesLast) {
   EXPECT_EQ(successor->Delivered().back(), slot);
 }
 
+TEST(Arena, AfterOneThatCannotBeReadItKeepsWhatTheHeaderSays) {
+  Arena arena = NewArena();
+  Put(arena, kSmall);
+  ASSERT_TRUE(arena.SaveLun("naa:1", 512, 4096));
+  ASSERT_TRUE(arena.SaveInit(std::vector<std::byte>(104, std::byte{7})));
+  arena.SaveEpoch(7);
+  const auto after = [&arena] {
+    return Arena::CreateAfter(unique_fd(fcntl(arena.fd(), F_DUPFD_CLOEXEC, 0)), kData, 8);
+  };
+  const auto pass_off_as = [&arena](uint32_t version, uint64_t magic) {
+    ASSERT_EQ(pwrite(arena.fd(), &version, sizeof version, offsetof(ArenaHeader, version)), ssize_t{sizeof version});
+    ASSERT_EQ(pwrite(arena.fd(), &magic, sizeof magic, offsetof(ArenaHeader, magic)), ssize_t{sizeof magic});
+  };
+  pass_off_as(kArenaVersion + 1, kArenaMagic);
+  ASSERT_FALSE(AdoptFrom(arena).ok());
+  const auto next = after();
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_EQ(next->in_flight(), 0u);
+  EXPECT_EQ(next->header().version, kArenaVersion);
+  EXPECT_STREQ(next->header().identity, "naa:1");
+  EXPECT_EQ(next->header().block_size, 512u);
+  EXPECT_EQ(next->header().size, 4096u);
+  EXPECT_EQ(next->header().epoch, 7u);
+  EXPECT_EQ(next->header().init_size, 104u);
+  EXPECT_EQ(next->header().init[103], std::byte{7});
+  pass_off_as(kArenaVersion, 0);
+  EXPECT_FALSE(after().ok());
+}
+
 TEST(Arena, WhatIsNoArenaIsRefused) {
   EXPECT_FALSE(Arena::Adopt(unique_fd(memfd_create("empty", MFD_CLOEXEC))).ok());
   Arena arena = NewArena();

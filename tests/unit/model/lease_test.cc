@@ -105,6 +105,13 @@ TEST_F(V1Create, NeedsNoNodeThatIsKnown) {
   EXPECT_FALSE(step.commit || step.action) << "it waits for its node";
 }
 
+TEST_F(V1Create, IsRefusedWhereTheNodeIsDrained) {
+  cluster_.SetDrained(NodeNumber(2), true);
+  const auto planned =
+      PlanCreate(cluster_, {.operation_id = "op", .id = DatasetNumber(7), .node = NodeNumber(2), .v1 = true});
+  EXPECT_EQ(CauseOf(planned.status()), Cause::kForbidden);
+}
+
 TEST_F(V1Create, NamesWhatCannotHaveItsNameByItsId) {
   const std::string brief = "ds-" + DatasetNumber(7).Short();
   for (const std::map<std::string, std::string>& metadata :
