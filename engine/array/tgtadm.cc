@@ -12,6 +12,9 @@ namespace flocker {
 namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(10);
+// It gives up by itself before that: a tgtadm whose tgtd dies in the middle of an answer reads its end for ever, on a
+// whole core (usr/tgtadm.c takes a read of 0 bytes for progress), and may be on the array's head, or not ours any more.
+constexpr char kBounded[] = "exec timeout --kill-after=1 8 tgtadm -C ";
 
 std::string Flag(uint64_t number) { return absl::StrCat(number); }
 
@@ -21,7 +24,7 @@ absl::StatusOr<std::string> Tgtadm::Run(const std::string& op, const std::string
                                         const std::vector<std::string>& words, const std::string* secret) const {
   const std::string shown = absl::StrCat("tgtadm -C ", control_number_, " --op ", op, " --mode ", mode,
                                          words.empty() ? "" : " ", absl::StrJoin(words, " "));
-  std::string line = absl::StrCat("exec tgtadm -C ", control_number_, " --lld iscsi --op ", op, " --mode ", mode);
+  std::string line = absl::StrCat(kBounded, control_number_, " --lld iscsi --op ", op, " --mode ", mode);
   for (const std::string& word : words) absl::StrAppend(&line, " ", ShellQuote(word));
   if (secret != nullptr) absl::StrAppend(&line, " --password ", ShellQuote(*secret));
   ASSIGN_OR_RETURN(CommandResult result, shell_.Run(shown, line, kTimeout));
