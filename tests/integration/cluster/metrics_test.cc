@@ -1,4 +1,4 @@
-// What a monitor reads of a node.
+// What a monitor reads of a node, and of control.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 
@@ -60,6 +60,29 @@ TEST_F(NodeMetricsPage, SaysThatControlIsAway) {
   ASSERT_TRUE(cluster_.StartControl().ok());
   EXPECT_TRUE(Eventually(absl::Seconds(20),
                          [&] { return Page("flocker_control_reachable") == "flocker_control_reachable 1\n"; }));
+}
+
+class ControlMetricsPage : public ClusterTest {
+ protected:
+  ControlMetricsPage() : ClusterTest({.control_flags = {"--metrics", Address()}}) {}
+
+  std::string Page(const std::string& name) { return MetricLines(Address(), name); }
+};
+
+TEST_F(ControlMetricsPage, CountsWhatHappenedAndHowLongItTook) {
+  MakeOnAlpha("db");
+  ASSERT_EQ(Mv("db", "alpha", "beta"), 0) << cluster_.Why("db");
+  ASSERT_TRUE(Eventually(absl::Seconds(10), [&] { return cluster_.AttachedOn("beta", "db"); }));
+  EXPECT_EQ(cluster_.Ctl({"move", "-d", "nothing", "-t", "alpha"}).exit_code, 3);
+  EXPECT_NE(MakeDir(cluster_.Path("beta", "db")), 0);
+  EXPECT_NE(cluster_.Ctl({"create", "-n", "alpha", "-m", "name=db"}).exit_code, 0);
+  EXPECT_EQ(Page("flocker_events_total.*\"create\""), "flocker_events_total{kind=\"create\"} 1\n");
+  EXPECT_EQ(Page("flocker_events_total.*\"released\""), "flocker_events_total{kind=\"released\"} 1\n");
+  EXPECT_EQ(Page("flocker_refusals_total"), "flocker_refusals_total{cause=\"exists\"} 1\n");
+  EXPECT_THAT(Page("flocker_phase_seconds_count"), HasSubstr("step=\"mount\"} 2\n"));
+  EXPECT_THAT(Page("flocker_commit_seconds_bucket"), HasSubstr("le=\"+Inf\""));
+  EXPECT_EQ(Page("flocker_datasets"), "flocker_datasets 1\n");
+  EXPECT_THAT(Page("flocker_pool_bytes"), HasSubstr("kind=\"free\""));
 }
 
 }  // namespace
