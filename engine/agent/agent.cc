@@ -47,6 +47,7 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config) {
 Agent::Agent(AgentConfig config, Journal journal) : config_(std::move(config)), journal_(std::move(journal)) {}
 
 Agent::~Agent() {
+  if (metrics_ != nullptr) metrics_->StopServing();
   owned_link_.reset();
   link_ = nullptr;
   plugin_ = nullptr;
@@ -68,6 +69,9 @@ absl::Status Agent::Open() {
   });
   ASSIGN_OR_RETURN(const auto before, CatalogReader::Open(welcome.catalog()));
   view_->Remember(*before);
+  if (!config_.metrics.empty()) {
+    ASSIGN_OR_RETURN(metrics_, NodeMetrics::Serve(config_.metrics, [this] { return Figures(); }));
+  }
 
   ASSIGN_OR_RETURN(const std::vector<Attachment> held, journal_.Load());
   for (const Attachment& attachment : held) {
@@ -94,7 +98,10 @@ absl::Status Agent::Open() {
                                                         .store = &store_},
                                     std::move(kept_tree).value_or(KeptDescriptors()));
   RETURN_IF_ERROR(StartTreeServer());
-  if (!config_.docker_sockets.empty()) RETURN_IF_ERROR(StartDockerPlugin());
+  auto inherited = store_.TakeSockets();
+  if (!config_.docker_sockets.empty() || !inherited.empty()) {
+    RETURN_IF_ERROR(StartDockerPlugin(std::move(inherited)));
+  }
   reconciler_ = std::make_unique<Reconciler>(Reconciler::Config{
       .root = config_.root, .interval = config_.reconcile_interval, .held = [this] { return Keys(); }});
   owned_link_ = std::make_unique<ControlLink>(
@@ -158,7 +165,7 @@ docker::Volume Agent::ToVolume(const CatalogDataset& dataset) const {
   return volume;
 }
 
-absl::Status Agent::StartDockerPlugin() {
+absl::Status Agent::StartDockerPlugin(std::map<std::string, unique_fd> inherited) {
   docker::VolumeDriver::World world;
   world.find = [this](const std::string& name) -> std::optional<docker::Volume> {
     const auto dataset = view_->Find(name);
@@ -180,6 +187,7 @@ absl::Status Agent::StartDockerPlugin() {
   };
   ASSIGN_OR_RETURN(owned_plugin_, docker::Plugin::Start({.node = journal_.node(),
                                                          .sockets = config_.docker_sockets,
+                                                         .inherited = std::move(inherited),
                                                          .profiles = config_.docker_profiles},
                                                         std::move(world)));
   plugin_ = owned_plugin_.get();
@@ -198,7 +206,20 @@ NodeContext Agent::Context() {
           .publish = [this](const DatasetId& id, uint32_t serial,
                             uint64_t mount_epoch) { view_->SetMounted(id, serial, mount_epoch); },
           .name_of = [this](const DatasetId& id) { return view_->NameOf(id); },
+          .count_step =
+              [this](std::string_view step, bool ok, absl::Duration took) {
+                if (metrics_ != nullptr) metrics_->CountStep(step, ok, took);
+              },
           .forget = [this](const DatasetId& id, uint64_t mount_epoch) { Forget(id, mount_epoch); }};
+}
+
+NodeFigures Agent::Figures() {
+  NodeFigures figures{.strays = strays_};
+  if (const ControlLink* link = link_) figures.control_reachable = link->reachable();
+  for (const auto& holding : Holdings()) {
+    if (auto one = holding->Figures()) figures.attachments.push_back(*std::move(one));
+  }
+  return figures;
 }
 
 std::vector<std::shared_ptr<Holding>> Agent::Holdings() {
@@ -236,6 +257,7 @@ void Agent::TellStrays() {
     up.mutable_notice()->set_kind("stray");
     up.mutable_notice()->set_message(absl::StrCat("on ", config_.name, ": ", finding.message));
     Send(up);
+    ++strays_;
   }
 }
 

@@ -136,6 +136,7 @@ class Controller {
   };
   Changes TakeChanges();
   uint64_t last_event_seq() const { return event_seq_; }
+  const std::optional<PoolCapacity>& capacity() const { return capacity_; }  // as the array told last
   // How many strays were found on the array, and on nodes, in this run.
   uint64_t strays() const { return strays_; }
   // How often the array was compared with the records.
