@@ -5,7 +5,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "engine/agent/node_identity.h"
 #include "engine/base/clock.h"
+#include "engine/base/core_dump.h"
 #include "engine/base/fault.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
@@ -26,7 +28,12 @@ constexpr absl::Duration kPredecessorTimeout = absl::Seconds(10);
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config) {
   for (const char* directory : {"", "/mnt"}) RETURN_IF_ERROR(MakeDirectories(config.root + directory, 0711));
   for (const char* directory : {"/lun", "/format"}) RETURN_IF_ERROR(MakeDirectories(config.root + directory, 0700));
+  RETURN_IF_ERROR(ForbidCoreDumps());
   RETURN_IF_ERROR(EnsureFuseControl());
+  RETURN_IF_ERROR(CheckTransport(config.transport, config.control));
+  if (!config.transport.certificates.empty()) {
+    RETURN_IF_ERROR(TakeIdFromCertificate(config.root, config.transport.certificates));
+  }
   const absl::Time deadline = SteadyNow() + kPredecessorTimeout;
   auto journal = Journal::Open(config.root);
   while (absl::IsFailedPrecondition(journal.status()) && SteadyNow() < deadline) {
@@ -86,10 +93,11 @@ absl::Status Agent::Open() {
   reconciler_ = std::make_unique<Reconciler>(Reconciler::Config{
       .root = config_.root, .interval = config_.reconcile_interval, .held = [this] { return Keys(); }});
   owned_link_ = std::make_unique<ControlLink>(
-      config_.control, ControlLink::Events{.hello = [this] { return Hello(); },
-                                           .reachable = [this](bool reachable) { OnReachable(reachable); },
-                                           .message = [this](const rpc::AgentDown& message) { OnControl(message); },
-                                           .tick = [this] { OnTick(); }});
+      config_.control, config_.transport,
+      ControlLink::Events{.hello = [this] { return Hello(); },
+                          .reachable = [this](bool reachable) { OnReachable(reachable); },
+                          .message = [this](const rpc::AgentDown& message) { OnControl(message); },
+                          .tick = [this] { OnTick(); }});
   link_ = owned_link_.get();
   return absl::OkStatus();
 }
@@ -123,7 +131,7 @@ absl::Status Agent::StartTreeServer() {
                         }});
   grpc::ServerBuilder builder;
   builder.RegisterService(tree_.get());
-  ASSIGN_OR_RETURN(server_, StartServer(builder, {absl::StrCat("unix:", config_.root, "/agent.sock")}));
+  ASSIGN_OR_RETURN(server_, StartServer(builder, {.addresses = {absl::StrCat("unix:", config_.root, "/agent.sock")}}));
   return absl::OkStatus();
 }
 

@@ -28,6 +28,7 @@ struct AgentConfig {
   std::string name;
   std::string root;      // absolute, without symlinks: loop devices are found again by their backing file's path
   std::string control;   // address
+  Transport transport;   // to control
   std::string tree;      // mountpoint
   std::string address;   // of this node, as others may reach it
   std::string binaries;  // directory of flocker-lun and flocker-fs

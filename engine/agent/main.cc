@@ -19,6 +19,10 @@ int main(int argc, char** argv) {
   app.add_option("--control", config.control, "where flocker-control listens: host:port or unix:/path")->required();
   app.add_option("--tree", config.tree, "mountpoint of the tree")->required();
   app.add_option("--address", config.address, "this node's address")->default_val("127.0.0.1");
+  auto* certificates = app.add_option("--certificates", config.transport.certificates,
+                                      "directory of cluster.crt, node.crt and node.key (/etc/flocker), for a control "
+                                      "on another machine");
+  app.add_flag("--insecure", config.transport.insecure, "speak to it without certificates")->excludes(certificates);
   double reconcile = 60;
   app.add_option("--reconcile-interval", reconcile, "seconds between comparisons of this machine with what is held")
       ->check(CLI::PositiveNumber)

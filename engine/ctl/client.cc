@@ -23,8 +23,12 @@ void SetDeadline(grpc::ClientContext& context, absl::Time deadline) {
 
 }  // namespace
 
-ClusterClient::ClusterClient(const std::string& address, absl::Duration timeout)
-    : address_(address), timeout_(timeout), channel_(OpenChannel(address)), stub_(rpc::Cluster::NewStub(channel_)) {}
+ClusterClient::ClusterClient(const std::string& address, absl::Duration timeout,
+                             const std::shared_ptr<grpc::ChannelCredentials>& credentials)
+    : address_(address),
+      timeout_(timeout),
+      channel_(OpenChannel(address, credentials)),
+      stub_(rpc::Cluster::NewStub(channel_)) {}
 
 absl::StatusOr<rpc::ViewReply> ClusterClient::View() {
   grpc::ClientContext context;

@@ -1,6 +1,8 @@
 // flockerctl's end of the Cluster service.
 #pragma once
 
+#include <grpcpp/grpcpp.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -13,8 +15,9 @@ namespace flocker {
 
 class ClusterClient {
  public:
-  // `address` as OpenChannel takes it. `timeout` bounds every call but a followed event stream.
-  ClusterClient(const std::string& address, absl::Duration timeout);
+  // `address` and `credentials` as OpenChannel takes them. `timeout` bounds every call but a followed event stream.
+  ClusterClient(const std::string& address, absl::Duration timeout,
+                const std::shared_ptr<grpc::ChannelCredentials>& credentials = grpc::InsecureChannelCredentials());
 
   // Everything control knows. kNoControl when it cannot be reached within two seconds.
   absl::StatusOr<rpc::ViewReply> View();

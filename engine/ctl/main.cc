@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <clocale>
 #include <cstdio>
+#include <functional>
 #include <iostream>
 #include <map>
 #include <string>
@@ -13,13 +14,16 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "engine/base/log.h"
 #include "engine/base/status.h"
+#include "engine/ctl/ca_commands.h"
 #include "engine/ctl/client.h"
 #include "engine/ctl/event_text.h"
 #include "engine/ctl/exit_code.h"
 #include "engine/ctl/listing.h"
 #include "engine/ctl/selection.h"
 #include "engine/model/size.h"
+#include "engine/rpc/credentials.h"
 
 namespace flocker {
 namespace {
@@ -27,6 +31,8 @@ namespace {
 // The command line's values; each command reads its own.
 struct Arguments {
   std::string control = "127.0.0.1:4524";
+  Transport transport;
+  std::string user = "user";
   double timeout = 60;
   bool long_ids = false;
   bool deleted = false;
@@ -44,8 +50,8 @@ struct Arguments {
 
 class Commands {
  public:
-  explicit Commands(const Arguments& arguments)
-      : arguments_(arguments), client_(arguments.control, absl::Seconds(arguments.timeout)) {}
+  Commands(const Arguments& arguments, const std::shared_ptr<grpc::ChannelCredentials>& credentials)
+      : arguments_(arguments), client_(arguments.control, absl::Seconds(arguments.timeout), credentials) {}
 
   absl::Status ListNodes() {
     ASSIGN_OR_RETURN(const rpc::ViewReply view, client_.View());
@@ -183,16 +189,32 @@ class Commands {
 
 using Command = absl::Status (Commands::*)();
 
+absl::Status Run(const Arguments& arguments, Command command) {
+  ASSIGN_OR_RETURN(const auto credentials,
+                   ClientCredentials(arguments.transport, arguments.control, Role::kUser, arguments.user));
+  Commands commands(arguments, credentials);
+  return (commands.*command)();
+}
+
 int Main(int argc, char** argv) {
   std::setlocale(LC_ALL, "");
   Arguments arguments;
   Command chosen = nullptr;
+  std::function<absl::Status()> ca_command;
   CLI::App app("Flocker: datasets and the nodes they are on");
   app.footer(ExitCodeTable());
   app.require_subcommand(1);
   app.add_option("--control", arguments.control, "where flocker-control listens: host:port or unix:/path")
       ->envname("FLOCKER_CONTROL")
       ->capture_default_str();
+  auto* certificates = app.add_option("--certificates", arguments.transport.certificates,
+                                      "directory of cluster.crt, <user>.crt and <user>.key (/etc/flocker), for a "
+                                      "control that is not at a unix socket")
+                           ->envname("FLOCKER_CERTS_PATH");
+  app.add_option("--user", arguments.user, "whose certificate it is")->envname("FLOCKER_USER")->capture_default_str();
+  app.add_flag("--insecure", arguments.transport.insecure, "speak over a network without certificates")
+      ->envname("FLOCKER_INSECURE")
+      ->excludes(certificates);
   app.add_option("--timeout", arguments.timeout, "seconds to wait for an answer")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -246,13 +268,15 @@ int Main(int argc, char** argv) {
 
   command("version", "the versions of flockerctl and of control", &Commands::Version);
 
+  AddCaCommands(app, ca_command);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : ExitCode(Refuse(Cause::kInvalid, "command line"));
   }
-  Commands commands(arguments);
-  const absl::Status status = (commands.*chosen)();
+  InitLogging("flockerctl");
+  const absl::Status status = ca_command ? ca_command() : Run(arguments, chosen);
   if (!status.ok()) std::cerr << "flockerctl: " << CauseName(CauseOf(status)) << ": " << status.message() << "\n";
   return ExitCode(status);
 }
