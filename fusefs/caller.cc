@@ -34,6 +34,12 @@ rpc::Caller DescribeCaller(const Request& request) {
   return caller;
 }
 
+bool IsDockerd(const Request& request) {
+  // Of the very thread; Go's threads bear their program's name.
+  const auto command = ReadFile(absl::StrCat("/proc/", request.caller().pid, "/comm"));
+  return command.ok() && *command == "dockerd\n";
+}
+
 bool MayAdminister(const Request& request) {
   const std::string process = absl::StrCat("/proc/", request.caller().pid);
   struct stat theirs {};

@@ -74,6 +74,11 @@ void Datasets::Act(Request request, Visit visit, Judgement judgement) {
 Datasets::Judgement Datasets::Judge(const Visit& visit) {
   Judgement judgement;
   const auto dataset = view_.Find(visit.dataset);
+  if (!dataset && !view_.Told()) {  // the kernel knows it, from a predecessor
+    judgement.verdict = Verdict::kWait;
+    judgement.why = Refuse(Cause::kTimeout, "this machine's agent has not heard of control since it was upgraded");
+    return judgement;
+  }
   if (!dataset || dataset->node.empty()) {
     judgement.why = Refuse(Cause::kStale, "the dataset was destroyed");
     return judgement;

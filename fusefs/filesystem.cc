@@ -39,7 +39,7 @@ Filesystem::Filesystem(const Options& options, SavedState& state)
       info_(view_, inodes_, [this] { return Reached(); }),
       tree_(
           view_, inodes_, datasets_, info_, operations_, refusals_, [this] { return ControlReached(); },
-          state.first_id()),
+          state.first_id(), options.create_on_bind),
       heard_(state.incarnation() == 0) {}
 
 Filesystem::~Filesystem() = default;

@@ -38,6 +38,7 @@ class Filesystem : public SessionOwner, public AgentLink::Listener {
     std::string node_name;
     Datasets::Options datasets;
     Operations::Options operations;
+    bool create_on_bind = true;  // also dockerd may make datasets
   };
   Filesystem(const Options& options, SavedState& state);
   ~Filesystem() override;
@@ -106,14 +107,15 @@ class Filesystem : public SessionOwner, public AgentLink::Listener {
   // For what must not wait, such as all that `ls -l` asks of a dataset's own directory: empty unless the dataset of
   // `node` is open right now.
   std::optional<LocalMount::Use> TryEnter(const Inode& node);
-  // Runs `work(Request, OpenFile&)` on a worker; ESTALE for a handle of an attachment that was let go.
+  // Runs `work(Request, OpenFile&)` on a worker; ESTALE for a handle of an attachment that was let go. A predecessor's
+  // that could not be opened again yet waits as if it were opened now.
   using FileWork = absl::AnyInvocable<void(Request, OpenFile&)>;
   void WithFile(Request request, uint64_t handle, FileWork work);
   // The end of a reference that may be the last: closing may block, so a worker does it.
   static void CloseOnWorker(std::shared_ptr<OpenFile> file);
 
-  // What a predecessor had open, unless that attachment is over.
-  std::shared_ptr<OpenFile> Reopen(const SavedHandle& saved);
+  // What a predecessor had open, where its attachment can be entered now.
+  void OpenAgain();
   // Runs `change`, of the tree itself; in a successor not before the agent has said whether control can be reached.
   using Change = absl::AnyInvocable<void(Request)>;
   void WhenHeard(Request request, Change change) EXCLUDES(mutex_);

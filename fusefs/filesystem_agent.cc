@@ -31,6 +31,7 @@ void Filesystem::OnWelcome(const rpc::TreeWelcome& welcome) {
   saved.clear_gated();
   state_.SaveWelcome(saved.SerializeAsString());
   view_.Adopt(welcome);
+  OpenAgain();  // before the gates: what is open counts
   std::vector<DatasetId> gated;
   for (const std::string& id : welcome.gated()) gated.push_back(DatasetId::Parse(id).value_or(DatasetId()));
   datasets_.GateOnly(gated);
@@ -72,6 +73,7 @@ void Filesystem::OnMessage(const rpc::TreeDown& message) {
 
 void Filesystem::News() {
   view_.Refresh();
+  OpenAgain();
   datasets_.CatalogChanged();
   operations_.CatalogChanged();
 }

@@ -10,6 +10,18 @@ namespace flocker {
 
 void Filesystem::WithFile(Request request, uint64_t handle, FileWork work) {
   std::shared_ptr<OpenFile> file = files_.Find(handle);
+  const auto left = file == nullptr ? files_.FindLeft(handle) : std::nullopt;
+  if (left) {
+    const auto dataset = view_.Find(left->dataset);
+    if (dataset && dataset->serial != left->serial) return request.Error(ESTALE);
+    auto when_in = [this, handle, work = std::move(work)](Request inside, LocalMount::Use in) mutable {
+      const auto taken = files_.TakeUp(handle, std::move(in));
+      const int error = taken == nullptr ? ESTALE : taken->Ready();
+      error == 0 ? work(std::move(inside), *taken) : inside.Error(error);
+    };
+    return datasets_.Enter(std::move(request), {left->dataset, left->serial, std::move(when_in)});
+  }
+  if (file == nullptr) file = files_.Find(handle);  // taken up between the two looks
   if (file == nullptr) return request.Error(ESTALE);
   WorkerPool& workers = file->use->workers();
   workers.Submit([request = std::move(request), file = std::move(file), work = std::move(work)]() mutable {

@@ -1,5 +1,4 @@
 // Going on where a predecessor on the same mount was when it died (TAKEOVER.md).
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 
 #include <map>
@@ -24,23 +23,32 @@ void Filesystem::TakeUp() {
   const std::string_view saved_welcome = state_.welcome();
   if (!saved_welcome.empty() && welcome.ParseFromArray(saved_welcome.data(), static_cast<int>(saved_welcome.size()))) {
     view_.Adopt(welcome);
-    for (const absl::Time end = SteadyNow() + kCatalogPatience; !view_.HasCatalog() && SteadyNow() < end;) {
+    for (const absl::Time end = SteadyNow() + kCatalogPatience; !view_.Told() && SteadyNow() < end;) {
       absl::SleepFor(absl::Milliseconds(20));
       view_.Refresh();
     }
   }
+  for (const OpenFiles::Left& left : files_.AllLeft()) {
+    // Opened, but the kernel was not told: the request is executed again, and opens it once more.
+    if (in_flight_.Unanswered(left.request)) files_.LetGo(left.handle);
+  }
+  OpenAgain();
+  datasets_.InheritGates();
+  deadlines_.After(kAgentPatience, [this] { Heard(); });
+  spdlog::info("taking over: {} inodes, {} open files; {} handles are of no attachment that is here", inodes_.size(),
+               files_.size(), files_.AllLeft().size());
+}
+
+void Filesystem::OpenAgain() {
   // By dataset. Nothing may be deleted or replaced in one before these are open again.
   std::map<DatasetId, std::vector<std::shared_ptr<OpenFile>>> open;
-  size_t let_go = 0;
-  for (SavedHandle* saved : files_.Inherited()) {
-    std::shared_ptr<OpenFile> file = Reopen(*saved);
-    if (file == nullptr) {
-      files_.LetGo(saved);
-      ++let_go;
-      continue;
-    }
-    files_.TakeUp(saved, file);
-    open[file->use->dataset()].push_back(std::move(file));
+  for (const OpenFiles::Left& left : files_.AllLeft()) {
+    const auto dataset = view_.Find(left.dataset);
+    if (!dataset || dataset->serial != left.serial) continue;
+    auto use = datasets_.TryEnter(*dataset);
+    if (!use || (*use)->serial() != left.serial) continue;
+    auto file = files_.TakeUp(left.handle, *std::move(use));
+    if (file != nullptr) open[left.dataset].push_back(std::move(file));
   }
   for (auto& [dataset, files] : open) {
     datasets_.Hold(dataset);
@@ -53,21 +61,6 @@ void Filesystem::TakeUp() {
       }
     });
   }
-  datasets_.InheritGates();
-  deadlines_.After(kAgentPatience, [this] { Heard(); });
-  spdlog::info("taking over: {} inodes, {} open files; {} handles are stale", inodes_.size(), files_.size(), let_go);
-}
-
-std::shared_ptr<OpenFile> Filesystem::Reopen(const SavedHandle& saved) {
-  // Opened, but the kernel was not told: the request is executed again, and opens it once more.
-  if (in_flight_.Unanswered(saved.request)) return nullptr;
-  const auto id = DatasetId::Parse(LoadId(saved.dataset));
-  const auto dataset = id ? view_.Find(*id) : std::nullopt;
-  if (!dataset || dataset->serial != saved.serial) return nullptr;
-  auto use = datasets_.TryEnter(*dataset);
-  if (!use || (*use)->serial() != saved.serial) return nullptr;
-  if ((saved.flags & O_DIRECTORY) != 0) use->StopHolding();
-  return std::make_shared<OpenFile>(*std::move(use), HowOpened{LoadHandle(saved.handle), saved.flags});
 }
 
 void Filesystem::WhenHeard(Request request, Change change) {

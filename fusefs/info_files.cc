@@ -41,7 +41,7 @@ InfoFiles::InfoFiles(const View& view, InodeTable& inodes, std::function<Reach()
       // Nanoseconds: nobody opens files, or causes bytes of events, at such a rate.
       start_(static_cast<uint64_t>(absl::ToUnixNanos(SteadyNow()))),
       events_(start_),
-      next_(kHandleBit | start_) {}
+      opened_(kHandleBit | start_) {}
 
 std::shared_ptr<const Inode> InfoFiles::Find(std::string_view name) {
   for (const Row& row : kFiles) {
@@ -112,66 +112,43 @@ void InfoFiles::Open(Request request, const Inode& node, int flags) {
   fuse_file_info info{};
   // Neither the size nor the kernel's pages decide what a read gets.
   info.direct_io = 1;
-  {
-    MutexLock lock(mutex_);
-    info.fh = next_++;
-    opened_.emplace(info.fh, std::move(opened));
-  }
-  if (request.Opened(info)) return;
-  MutexLock lock(mutex_);
-  opened_.erase(info.fh);
+  opened_.Open(std::move(request), std::move(opened), info);
 }
 
 void InfoFiles::Read(Request request, uint64_t handle, size_t size, off_t offset) {
+  if (offset < 0) return request.Error(EINVAL);
+  const auto at = static_cast<uint64_t>(offset);
   std::optional<std::string> bytes;
-  {
-    MutexLock lock(mutex_);
-    const auto found = opened_.find(handle);
-    if (found == opened_.end() || offset < 0) return request.Error(found == opened_.end() ? ESTALE : EINVAL);
-    Opened& opened = found->second;
-    const auto at = static_cast<uint64_t>(offset);
+  opened_.With(handle, [&](Opened& opened) {
     if (opened.file == InfoFile::kEvents) {
       bytes = events_.Read(opened.from + at, size);
     } else {
       bytes = at < opened.content.size() ? opened.content.substr(at, size) : std::string();
     }
     if (bytes) opened.read = at + bytes->size();
-  }
+  });
   bytes ? request.Bytes(*bytes) : request.Error(ESTALE);
 }
 
 void InfoFiles::Poll(Request request, uint64_t handle, PollHandle wanted) {
   unsigned ready = 0;
-  {
-    MutexLock lock(mutex_);
-    const auto found = opened_.find(handle);
-    if (found == opened_.end()) return request.Error(ESTALE);
-    Opened& opened = found->second;
+  const bool known = opened_.With(handle, [&](Opened& opened) {
     // Before looking: what happens from here on wakes it.
     if (wanted != nullptr) opened.polled = std::move(wanted);
     const bool more = opened.file != InfoFile::kEvents || opened.from + opened.read < events_.extent().end;
     if (more) ready = POLLIN | POLLRDNORM;
-  }
-  request.Polled(ready);
+  });
+  known ? request.Polled(ready) : request.Error(ESTALE);
 }
 
-void InfoFiles::Release(Request request, uint64_t handle) {
-  {
-    MutexLock lock(mutex_);
-    opened_.erase(handle);
-  }
-  request.Error(0);
-}
+void InfoFiles::Release(Request request, uint64_t handle) { opened_.Release(std::move(request), handle); }
 
 void InfoFiles::Happened(const rpc::Events& events) {
   if (!events_.Add(events)) return;
   std::vector<PollHandle> polled;
-  {
-    MutexLock lock(mutex_);
-    for (auto& [handle, opened] : opened_) {
-      if (opened.file == InfoFile::kEvents && opened.polled != nullptr) polled.push_back(std::move(opened.polled));
-    }
-  }
+  opened_.ForEach([&](Opened& opened) {
+    if (opened.file == InfoFile::kEvents && opened.polled != nullptr) polled.push_back(std::move(opened.polled));
+  });
   // Takes none of the kernel's locks on inodes (fs/fuse/file.c, fuse_notify_poll_wakeup), so it waits for nobody. When
   // the file was closed meanwhile the kernel knows the handle no more, which is no error of ours.
   for (const PollHandle& one : polled) fuse_lowlevel_notify_poll(one.get());

@@ -10,10 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "engine/base/mutex.h"
 #include "engine/rpc/flocker.pb.h"
 #include "fusefs/event_file.h"
+#include "fusefs/handles.h"
 #include "fusefs/info_text.h"
 #include "fusefs/inode_table.h"
 #include "fusefs/request.h"
@@ -42,14 +41,14 @@ class InfoFiles {
 
   // Handles of these files, as against those of OpenFiles.
   static bool Owns(uint64_t handle) { return (handle & kHandleBit) != 0; }
-  void Open(Request request, const Inode& node, int flags) EXCLUDES(mutex_);
-  void Read(Request request, uint64_t handle, size_t size, off_t offset) EXCLUDES(mutex_);
+  void Open(Request request, const Inode& node, int flags);
+  void Read(Request request, uint64_t handle, size_t size, off_t offset);
   // Readable while it has what the handle did not read yet.
-  void Poll(Request request, uint64_t handle, PollHandle wanted) EXCLUDES(mutex_);
-  void Release(Request request, uint64_t handle) EXCLUDES(mutex_);
+  void Poll(Request request, uint64_t handle, PollHandle wanted);
+  void Release(Request request, uint64_t handle);
 
   // From the agent. Wakes who polls.
-  void Happened(const rpc::Events& events) EXCLUDES(mutex_);
+  void Happened(const rpc::Events& events);
 
  private:
   static constexpr uint64_t kHandleBit = uint64_t{1} << 63;
@@ -71,9 +70,7 @@ class InfoFiles {
   const uint64_t start_;
   EventFile events_;
 
-  Mutex mutex_;  // before events_'s own
-  absl::flat_hash_map<uint64_t, Opened> opened_ GUARDED_BY(mutex_);
-  uint64_t next_ GUARDED_BY(mutex_);
+  Handles<Opened> opened_;  // its lock comes before events_'s own
 };
 
 }  // namespace flocker

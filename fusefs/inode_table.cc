@@ -54,18 +54,9 @@ Inode LoadNode(const SavedNode& saved) {
   }
   node.serial = saved.serial;
   node.handle = LoadHandle(saved.handle);
-  if (node.kind == InodeKind::kInfoFile && node.handle.bytes.size() == sizeof node.from) {
-    node.file = static_cast<InfoFile>(node.handle.type);
-    std::memcpy(&node.from, node.handle.bytes.data(), sizeof node.from);
-    node.handle = {};
-  }
+  node.file = static_cast<InfoFile>(saved.file);
+  node.from = saved.from;
   return node;
-}
-
-// What is saved in the place of a handle; a file of .flocker has none.
-FileHandle HandleToSave(const Inode& node) {
-  if (node.kind != InodeKind::kInfoFile) return node.handle;
-  return {static_cast<int>(node.file), {reinterpret_cast<const char*>(&node.from), sizeof node.from}};
 }
 
 Place LoadPlace(const SavedPlace& saved) {
@@ -141,8 +132,10 @@ void InodeTable::Save(Entry& entry, const Place& place) {
   saved.key = node.id;
   saved.serial = node.serial;
   saved.kind = static_cast<uint8_t>(node.kind);
+  saved.file = static_cast<uint8_t>(node.file);
+  saved.from = node.from;
   SaveId(node.kind == InodeKind::kNodeDirectory ? node.node.str() : node.dataset.str(), saved.id);
-  if (!SaveHandle(HandleToSave(node), &saved.handle)) return;
+  if (!SaveHandle(node.handle, &saved.handle)) return;
   if (node.kind == InodeKind::kDataset) {
     entry.place = SavePlace(node.id, place);
     if (entry.place == nullptr) return;

@@ -36,6 +36,7 @@ struct Flags {
   int state_fd = -1;
   double attach_timeout = 60;
   double op_timeout = 10;
+  bool create_on_bind = true;
 };
 
 // What asks for a successor on the same mount.
@@ -100,6 +101,7 @@ absl::Status Serve(const Flags& flags) {
   options.node_name = flags.node;
   options.datasets.attach_timeout = absl::Seconds(flags.attach_timeout);
   options.operations.op_timeout = absl::Seconds(flags.op_timeout);
+  options.create_on_bind = flags.create_on_bind;
   ASSIGN_OR_RETURN(Means means, Prepare(flags));
   Filesystem filesystem(options, *means.state);
   std::unique_ptr<Session> session;
@@ -153,6 +155,8 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--op-timeout", flags.op_timeout, "seconds that mkdir, mv and rmdir wait before EINPROGRESS")
       ->capture_default_str();
+  app.add_flag("--create-on-bind,!--no-create-on-bind", flags.create_on_bind,
+               "dockerd's mkdir of a bind mount's source makes a dataset (default: yes)");
   CLI11_PARSE(app, argc, argv);
   InitLogging("flocker-fs." + flags.node);
   if (const absl::Status status = Serve(flags); !status.ok()) {

@@ -60,6 +60,11 @@ int OpenFile::Descriptor() {
   return directory != nullptr ? dirfd(directory.get()) : -1;
 }
 
+OpenFiles::OpenFiles(SavedState& state) : handles_(state.handles()), next_(state.first_id() + 1) {
+  MutexLock lock(mutex_);
+  for (SavedHandle* saved : handles_.All()) left_[saved->key] = saved;
+}
+
 uint64_t OpenFiles::Add(std::shared_ptr<OpenFile> file, const HowOpened& how, uint64_t request) {
   SavedHandle saved{};
   SaveId(file->use->dataset().str(), saved.dataset);
@@ -73,19 +78,43 @@ uint64_t OpenFiles::Add(std::shared_ptr<OpenFile> file, const HowOpened& how, ui
   return saved.key;
 }
 
-std::vector<SavedHandle*> OpenFiles::Inherited() {
-  MutexLock lock(mutex_);
-  return handles_.All();
+OpenFiles::Left OpenFiles::Describe(const SavedHandle& saved) {
+  return {saved.key, saved.request, DatasetId::Parse(LoadId(saved.dataset)).value_or(DatasetId()), saved.serial};
 }
 
-void OpenFiles::TakeUp(SavedHandle* saved, std::shared_ptr<OpenFile> file) {
+std::vector<OpenFiles::Left> OpenFiles::AllLeft() const {
+  std::vector<Left> all;
   MutexLock lock(mutex_);
-  files_[saved->key] = {std::move(file), saved};
+  all.reserve(left_.size());
+  for (const auto& [handle, saved] : left_) all.push_back(Describe(*saved));
+  return all;
 }
 
-void OpenFiles::LetGo(SavedHandle* saved) {
+std::optional<OpenFiles::Left> OpenFiles::FindLeft(uint64_t handle) const {
   MutexLock lock(mutex_);
-  handles_.Remove(saved);
+  const auto found = left_.find(handle);
+  return found == left_.end() ? std::nullopt : std::optional(Describe(*found->second));
+}
+
+std::shared_ptr<OpenFile> OpenFiles::TakeUp(uint64_t handle, LocalMount::Use use) {
+  MutexLock lock(mutex_);
+  if (const auto known = files_.find(handle); known != files_.end()) return known->second.file;  // by somebody else
+  const auto found = left_.find(handle);
+  if (found == left_.end()) return nullptr;
+  SavedHandle* const saved = found->second;
+  left_.erase(found);
+  if ((saved->flags & O_DIRECTORY) != 0) use.StopHolding();
+  auto file = std::make_shared<OpenFile>(std::move(use), HowOpened{LoadHandle(saved->handle), saved->flags});
+  files_[handle] = {file, saved};
+  return file;
+}
+
+void OpenFiles::LetGo(uint64_t handle) {
+  MutexLock lock(mutex_);
+  const auto found = left_.find(handle);
+  if (found == left_.end()) return;
+  handles_.Remove(found->second);
+  left_.erase(found);
 }
 
 std::shared_ptr<OpenFile> OpenFiles::Find(uint64_t handle) const {
@@ -101,6 +130,10 @@ std::shared_ptr<OpenFile> OpenFiles::Taken(Entry& entry) {
 
 std::shared_ptr<OpenFile> OpenFiles::Remove(uint64_t handle) {
   MutexLock lock(mutex_);
+  if (const auto left = left_.find(handle); left != left_.end()) {
+    handles_.Remove(left->second);
+    left_.erase(left);
+  }
   const auto found = files_.find(handle);
   if (found == files_.end()) return nullptr;
   std::shared_ptr<OpenFile> file = Taken(found->second);

@@ -71,15 +71,24 @@ struct OpenFile {
 // are saved before the kernel hears of them.
 class OpenFiles {
  public:
-  explicit OpenFiles(SavedState& state) : handles_(state.handles()), next_(state.first_id() + 1) {}
+  explicit OpenFiles(SavedState& state);
 
   // `request`: the `unique` of the one that opens it, 0 for none.
   uint64_t Add(std::shared_ptr<OpenFile> file, const HowOpened& how, uint64_t request);
 
-  // What a predecessor had open. Each is to be taken up, or to be let go: then its handle finds nothing.
-  std::vector<SavedHandle*> Inherited();
-  void TakeUp(SavedHandle* saved, std::shared_ptr<OpenFile> file);
-  void LetGo(SavedHandle* saved);
+  // What a predecessor had open and nobody has taken up, let go or closed yet: it is found by nothing else.
+  struct Left {
+    uint64_t handle = 0;
+    uint64_t request = 0;  // as in Add
+    DatasetId dataset;
+    uint32_t serial = 0;
+  };
+  std::vector<Left> AllLeft() const;
+  std::optional<Left> FindLeft(uint64_t handle) const;
+  // Knows the handle as a file in that attachment, which must be the one that is left; null when it was closed.
+  std::shared_ptr<OpenFile> TakeUp(uint64_t handle, LocalMount::Use use);
+  // The kernel never heard of that handle.
+  void LetGo(uint64_t handle);
 
   std::shared_ptr<OpenFile> Find(uint64_t handle) const;  // null for none
   std::shared_ptr<OpenFile> Remove(uint64_t handle);
@@ -94,10 +103,12 @@ class OpenFiles {
     SavedHandle* saved = nullptr;  // null: there was no room, or its handle is too long
   };
   std::shared_ptr<OpenFile> Taken(Entry& entry) REQUIRES(mutex_);
+  static Left Describe(const SavedHandle& saved);
 
   mutable Mutex mutex_;
   SavedArray<SavedHandle>& handles_ GUARDED_BY(mutex_);
   absl::flat_hash_map<uint64_t, Entry> files_ GUARDED_BY(mutex_);
+  absl::flat_hash_map<uint64_t, SavedHandle*> left_ GUARDED_BY(mutex_);
   uint64_t next_ GUARDED_BY(mutex_);
 };
 

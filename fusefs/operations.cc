@@ -12,6 +12,8 @@
 namespace flocker {
 namespace {
 
+constexpr absl::Duration kAskAgain = absl::Milliseconds(200);
+
 std::string FreshId() { return DatasetId::FromRandomHex(RandomHex(16)).str(); }
 
 rpc::TreeUp Message(const rpc::OperationRequest& request) {
@@ -41,8 +43,9 @@ void Operations::Submit(Request request, Operation operation) {
   request.Begin(note.size() <= InFlight::kMaxNote ? note : std::string());
   {
     MutexLock lock(mutex_);
-    if (send_(Message(operation.request))) {
-      pending_.emplace(id, Pending{std::move(request), std::move(operation), false, {}});
+    const bool sent = send_(Message(operation.request));
+    if (sent || noted) {
+      pending_.emplace(id, Pending{std::move(request), std::move(operation), sent, noted.has_value(), false, {}});
       deadlines_.After(options_.op_timeout, [this, id] { Expire(id); });
       return;
     }
@@ -84,6 +87,10 @@ void Operations::OnReply(const rpc::OperationReply& reply) {
       pending.settling = true;
       pending.dataset = DatasetId::Parse(reply.dataset_id()).value_or(DatasetId());
       deadlines_.After(options_.settle_timeout, [this, id = reply.id()] { Expire(id); });
+    } else if (pending.before && CauseOf(outcome) == Cause::kNoControl) {
+      pending.sent = false;
+      deadlines_.After(kAskAgain, [this] { Resend(); });
+      return;
     } else {
       refused.emplace(std::move(pending));
       pending_.erase(found);
@@ -118,8 +125,10 @@ void Operations::CatalogChanged() {
 
 void Operations::Resend() {
   MutexLock lock(mutex_);
-  for (const auto& [id, pending] : pending_) {
-    if (!pending.settling && !send_(Message(pending.operation.request))) return;  // the next stream's turn
+  for (auto& [id, pending] : pending_) {
+    if (pending.settling || pending.sent) continue;
+    pending.sent = send_(Message(pending.operation.request));
+    if (!pending.sent) return;  // the next stream's turn
   }
 }
 
@@ -149,6 +158,10 @@ void Operations::OnDescription(const rpc::Description& description) {
 
 void Operations::OnBroken() {
   MutexLock lock(mutex_);
+  for (auto& [id, pending] : pending_) {
+    pending.before = pending.before || pending.sent;
+    pending.sent = false;
+  }
   for (auto& [id, question] : questions_) question.request.Error(EAGAIN);
   questions_.clear();
 }

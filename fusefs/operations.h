@@ -25,7 +25,8 @@ namespace flocker {
 //
 // Settling is what makes `mkdir x && ls x` work: control's answer and the catalogue's news come on two ways.
 // An operation that was sent cannot be withdrawn, so an interrupted caller waits on. And it is noted at its request: a
-// successor asks for the same again, under the same id, which the cluster does once (Noted).
+// successor asks for the same again, under the same id, which the cluster does once (Noted). Whatever was asked before
+// may be done, so it is not refused for want of an agent or of control: it is asked again until somebody knows.
 class Operations {
  public:
   struct Options {
@@ -55,7 +56,7 @@ class Operations {
   void OnDescription(const rpc::Description& description) EXCLUDES(mutex_);
   // The stream is gone: operations wait for the next one, questions do not.
   void OnBroken() EXCLUDES(mutex_);
-  // A new stream stands.
+  // Sends what is not: when a new stream stands, and again and again while control is away.
   void Resend() EXCLUDES(mutex_);
   void CatalogChanged() EXCLUDES(mutex_);
   // Answers EINPROGRESS to all who wait. For the end.
@@ -65,6 +66,8 @@ class Operations {
   struct Pending {
     Request request;
     Operation operation;
+    bool sent = false;    // on the present stream, and not refused for want of control
+    bool before = false;  // it was asked for before: on an earlier stream, or by a predecessor
     bool settling = false;
     DatasetId dataset;  // while settling
   };

@@ -23,6 +23,11 @@ timespec TimeToSet(int which, int now, int given, const timespec& time) {
 // As the caller. 0 or errno.
 int Apply(const Anchor& anchor, const struct stat& to, int which, const OpenFile* open) {
   if ((which & FUSE_SET_ATTR_MODE) != 0 && chmod(anchor.Path().c_str(), to.st_mode & 07777) != 0) return errno;
+  if (which == 0) {
+    // chown(-1, -1), which takes setuid away; or a write is to come, which will do so itself, whoever writes.
+    const int result = fchownat(anchor.fd(), "", static_cast<uid_t>(-1), static_cast<gid_t>(-1), AT_EMPTY_PATH);
+    if (result != 0 && errno != EPERM) return errno;
+  }
   if ((which & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0) {
     const uid_t uid = (which & FUSE_SET_ATTR_UID) != 0 ? to.st_uid : static_cast<uid_t>(-1);
     const gid_t gid = (which & FUSE_SET_ATTR_GID) != 0 ? to.st_gid : static_cast<gid_t>(-1);

@@ -26,7 +26,7 @@ namespace flocker {
 
 inline constexpr uint64_t kSavedMagic = 0x0031534653464c46;  // "FLFSFS1"
 // Of the layout, and of all that a successor takes for granted: also of what we answer to FUSE_INIT (fuse_operations).
-inline constexpr uint32_t kSavedVersion = 2;
+inline constexpr uint32_t kSavedVersion = 3;
 
 using SavedId = uint8_t[16];  // a UUID's bytes; zeros: none
 void SaveId(std::string_view uuid, SavedId& to);
@@ -47,10 +47,12 @@ struct SavedNode {
   SavedId id;  // of the node or dataset it is about
   uint32_t serial;
   uint8_t kind;  // InodeKind
-  uint8_t reserved[3];
+  uint8_t file;  // InfoFile
+  uint8_t reserved[2];
   SavedFileHandle handle;
+  uint64_t from;  // Inode::from
 };
-static_assert(sizeof(SavedNode) == 64);
+static_assert(sizeof(SavedNode) == 72);
 
 struct SavedPlace {
   uint64_t key;       // the node id of a dataset's directory

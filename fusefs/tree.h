@@ -13,12 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
-#include "engine/base/mutex.h"
 #include "engine/catalog/catalog.h"
 #include "engine/model/operations.h"
 #include "fusefs/datasets.h"
+#include "fusefs/handles.h"
 #include "fusefs/info_files.h"
 #include "fusefs/inode_table.h"
 #include "fusefs/operations.h"
@@ -33,8 +32,9 @@ namespace flocker {
 class Tree {
  public:
   // `control_reached`: may anything be changed at all? Numbers of open directories begin behind `first_listing`.
+  // Without `create_on_bind` dockerd makes no datasets: a typo in a `docker run -v` is an error then.
   Tree(const View& view, InodeTable& inodes, Datasets& datasets, InfoFiles& info, Operations& operations,
-       Refusals& refusals, std::function<bool()> control_reached, uint64_t first_listing);
+       Refusals& refusals, std::function<bool()> control_reached, uint64_t first_listing, bool create_on_bind);
 
   // tree_levels.cc: what there is. Nodes are of every kind but kFile; `parent` is none of a dataset's.
   void Lookup(Request request, const Inode& parent, const std::string& name);
@@ -91,12 +91,10 @@ class Tree {
   Operations& operations_;
   Refusals& refusals_;
   const std::function<bool()> control_reached_;
+  const bool create_on_bind_;
   const std::optional<gid_t> group_;  // `flocker`, whose members may change the tree
 
-  Mutex mutex_;
-  // Open directories: what they showed when they were opened.
-  absl::flat_hash_map<uint64_t, std::shared_ptr<const std::vector<Listed>>> listings_ GUARDED_BY(mutex_);
-  uint64_t next_listing_ GUARDED_BY(mutex_);
+  Handles<std::shared_ptr<const std::vector<Listed>>> listings_;  // what open directories showed when they were opened
 };
 
 }  // namespace flocker

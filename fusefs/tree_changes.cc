@@ -46,6 +46,10 @@ absl::Status Tree::CheckMake(const Request& request, const Inode& parent, const 
   }
   RETURN_IF_ERROR(CheckCaller(request));
   RETURN_IF_ERROR(CheckName(name));
+  if (!create_on_bind_ && IsDockerd(request)) {
+    return Refuse(Cause::kForbidden, absl::StrCat("dockerd makes no datasets here (create_on_bind: false): is ", name,
+                                                  " a typo? If not, mkdir it first"));
+  }
   RETURN_IF_ERROR(CheckReach());
   return CheckConnected(parent.node);
 }

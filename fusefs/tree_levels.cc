@@ -59,7 +59,7 @@ std::string UuidTarget(const View& view, const CatalogDataset& dataset) {
 }  // namespace
 
 Tree::Tree(const View& view, InodeTable& inodes, Datasets& datasets, InfoFiles& info, Operations& operations,
-           Refusals& refusals, std::function<bool()> control_reached, uint64_t first_listing)
+           Refusals& refusals, std::function<bool()> control_reached, uint64_t first_listing, bool create_on_bind)
     : view_(view),
       inodes_(inodes),
       datasets_(datasets),
@@ -67,8 +67,9 @@ Tree::Tree(const View& view, InodeTable& inodes, Datasets& datasets, InfoFiles& 
       operations_(operations),
       refusals_(refusals),
       control_reached_(std::move(control_reached)),
+      create_on_bind_(create_on_bind),
       group_(FlockerGroup()),
-      next_listing_(first_listing + 1) {}
+      listings_(first_listing + 1) {}
 
 std::optional<struct stat> Tree::Shown(const Inode& node) {
   switch (node.kind) {
@@ -193,30 +194,16 @@ std::vector<Tree::Listed> Tree::List(const Inode& directory) {
 }
 
 void Tree::OpenDirectory(Request request, const Inode& node) {
-  auto listing = std::make_shared<const std::vector<Listed>>(List(node));
-  fuse_file_info info{};
-  {
-    MutexLock lock(mutex_);
-    info.fh = next_listing_++;
-    listings_.emplace(info.fh, std::move(listing));
-  }
-  if (request.Opened(info)) return;
-  MutexLock lock(mutex_);
-  listings_.erase(info.fh);
+  listings_.Open(std::move(request), std::make_shared<const std::vector<Listed>>(List(node)));
 }
 
 void Tree::ReadDirectory(Request request, const Inode& node, uint64_t listing, size_t size, off_t offset) {
-  std::shared_ptr<const std::vector<Listed>> shown;
-  {
-    MutexLock lock(mutex_);
-    const auto found = listings_.find(listing);
-    if (found != listings_.end()) shown = found->second;
-  }
   if (offset < 0) return request.Error(EINVAL);
-  if (shown == nullptr) {  // opened before a takeover: it goes on with what is there now
+  std::shared_ptr<const std::vector<Listed>> shown;
+  if (!listings_.With(listing, [&](const auto& opened) { shown = opened; })) {
+    // Opened before a takeover: it goes on with what is there now.
     shown = std::make_shared<const std::vector<Listed>>(List(node));
-    MutexLock lock(mutex_);
-    listings_.emplace(listing, shown);
+    listings_.Set(listing, shown);
   }
   std::vector<char> entries(size);
   size_t used = 0;
@@ -230,13 +217,7 @@ void Tree::ReadDirectory(Request request, const Inode& node, uint64_t listing, s
   request.Bytes({entries.data(), used});
 }
 
-void Tree::ReleaseDirectory(Request request, uint64_t listing) {
-  {
-    MutexLock lock(mutex_);
-    listings_.erase(listing);
-  }
-  request.Error(0);
-}
+void Tree::ReleaseDirectory(Request request, uint64_t listing) { listings_.Release(std::move(request), listing); }
 
 void Tree::Statfs(Request request, const Inode& node) {
   uint64_t size = 0;

@@ -28,7 +28,9 @@ class View {
   void Adopt(const rpc::TreeWelcome& welcome);
   // Opens the catalogue if the last attempt failed: call it when the agent says there are news.
   void Refresh();
-  bool HasCatalog() const { return known().catalog != nullptr; }
+  // Does the catalogue say what control told? The first version of a new file has the agent's own node alone (catalog's
+  // CatalogWriter::Open).
+  bool Told() const { return version() > 1; }
 
   const std::string& own_name() const { return own_name_; }  // this machine's directory
   std::vector<CatalogNode> Nodes() const;

@@ -48,8 +48,12 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Create(const std::string& dir,
                      cluster->lab_->Add(control, {{.name = "control", .addresses = {Net(control_host)}}}));
   }
   for (int i = 1; i <= options.nodes; ++i) {
-    MachineOptions node = {
-        .name = absl::StrCat("node", i), .kernel = options.kernel, .services = {"agent"}, .settings = settings};
+    MachineOptions node = {.name = absl::StrCat("node", i), .kernel = options.kernel, .settings = settings};
+    if (options.systemd) {
+      node.settings["LAB_UNIT"] = "flocker-agent.service";
+    } else {
+      node.services.push_back("agent");
+    }
     if (options.docker) {
       node.services.push_back("docker");
       node.memory_mib = 1024;
@@ -73,9 +77,9 @@ absl::Status Cluster::Boot(absl::Duration timeout) {
 
 bool Cluster::Whole() {
   std::vector<std::string> names;
-  for (const Machine* node : nodes_) names.push_back(absl::StrCat("/flocker/", node->name()));
+  for (const Machine* node : nodes_) names.push_back(absl::StrCat("-d /flocker/", node->name()));
   for (Machine* node : nodes_) {
-    const auto seen = node->guest().Run(absl::StrCat("stat -t ", absl::StrJoin(names, " ")), absl::Seconds(5));
+    const auto seen = node->guest().Run(absl::StrCat("[[ ", absl::StrJoin(names, " && "), " ]]"), absl::Seconds(5));
     if (!seen.ok() || seen->exit_code != 0) return false;
   }
   const auto listed = Ctl("list-nodes | grep -c ' connected$'");

@@ -24,6 +24,7 @@ struct ClusterOptions {
   int nodes = 2;
   bool docker = false;
   bool control_apart = false;      // on a machine `control` of its own, tgtadm through ssh
+  bool systemd = false;            // is process 1 of the nodes, with the agent as its service
   std::string kernel = "release";  // the nodes'; the others have the release's
 
   friend bool operator==(const ClusterOptions&, const ClusterOptions&) = default;

@@ -66,6 +66,7 @@ int Up(const Arguments& arguments, const std::string& self) {
   options.argv.insert(options.argv.end(), {"--kernel", arguments.cluster.kernel});
   if (arguments.cluster.docker) options.argv.push_back("--docker");
   if (arguments.cluster.control_apart) options.argv.push_back("--control-apart");
+  if (arguments.cluster.systemd) options.argv.push_back("--systemd");
   options.new_session = true;
   const unique_fd output(open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   options.output_fd = output.get();
@@ -127,6 +128,7 @@ void AddClusterOptions(CLI::App& command, ClusterOptions& options) {
   command.add_option("--nodes", options.nodes, "how many nodes")->capture_default_str()->check(CLI::Range(1, 20));
   command.add_flag("--docker", options.docker, "with dockerd on the nodes");
   command.add_flag("--control-apart", options.control_apart, "control on a machine of its own");
+  command.add_flag("--systemd", options.systemd, "systemd on the nodes, with the agent as its service");
   command.add_option("--kernel", options.kernel, "the nodes' kernel")
       ->capture_default_str()
       ->check(CLI::IsMember({"release", "backports"}));

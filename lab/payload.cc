@@ -19,7 +19,8 @@ absl::Status MakePayload(const std::string& binaries, const std::string& path) {
     if (!stripped.ok()) return Annotate(stripped.status(), "is the project built?");
   }
   RETURN_IF_ERROR(RunChecked({"tar", "--create", "--owner=0", "--group=0", "--file", path, "-C", stage, "bin", "-C",
-                              FLOCKER_LAB_SOURCE "/guest", "init", "services"},
+                              FLOCKER_LAB_SOURCE "/guest", "init", "services", "flocker-agent.conf", "-C",
+                              FLOCKER_LAB_SOURCE "/../packaging", "flocker-agent.service"},
                              absl::Minutes(1))
                       .status());
   std::error_code error;

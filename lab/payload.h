@@ -1,5 +1,5 @@
-// What is ours in a machine, as a raw tar on a disk: init and services from guest/, the project's binaries (stripped).
-// So a rebuild of the code needs no rebuild of the image.
+// What is ours in a machine, as a raw tar on a disk: init and services from guest/, the project's binaries (stripped)
+// and the agent's unit. So a rebuild of the code needs no rebuild of the image.
 #pragma once
 
 #include <string>

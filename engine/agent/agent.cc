@@ -1,13 +1,16 @@
 #include "engine/agent/agent.h"
 
+#include <systemd/sd-daemon.h>
+
 #include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
-#include "engine/agent/node_identity.h"
 #include "engine/base/clock.h"
-#include "engine/base/core_dump.h"
 #include "engine/base/fault.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
@@ -28,12 +31,7 @@ constexpr absl::Duration kPredecessorTimeout = absl::Seconds(10);
 absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config) {
   for (const char* directory : {"", "/mnt"}) RETURN_IF_ERROR(MakeDirectories(config.root + directory, 0711));
   for (const char* directory : {"/lun", "/format"}) RETURN_IF_ERROR(MakeDirectories(config.root + directory, 0700));
-  RETURN_IF_ERROR(ForbidCoreDumps());
   RETURN_IF_ERROR(EnsureFuseControl());
-  RETURN_IF_ERROR(CheckTransport(config.transport, config.control));
-  if (!config.transport.certificates.empty()) {
-    RETURN_IF_ERROR(TakeIdFromCertificate(config.root, config.transport.certificates));
-  }
   const absl::Time deadline = SteadyNow() + kPredecessorTimeout;
   auto journal = Journal::Open(config.root);
   while (absl::IsFailedPrecondition(journal.status()) && SteadyNow() < deadline) {
@@ -51,6 +49,8 @@ Agent::Agent(AgentConfig config, Journal journal) : config_(std::move(config)), 
 Agent::~Agent() {
   owned_link_.reset();
   link_ = nullptr;
+  plugin_ = nullptr;
+  owned_plugin_.reset();
   if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
 }
 
@@ -62,7 +62,10 @@ absl::Status Agent::Open() {
   welcome.set_mount_root(absl::StrCat(config_.root, "/mnt"));
   tree_ = std::make_unique<TreeService>(config_.tree, welcome);
   ASSIGN_OR_RETURN(auto catalog, CatalogWriter::Open(welcome.catalog(), {.id = journal_.node(), .name = config_.name}));
-  view_ = std::make_unique<NodeView>(std::move(catalog), [this](uint64_t version) { tree_->CatalogChanged(version); });
+  view_ = std::make_unique<NodeView>(std::move(catalog), [this](uint64_t version) {
+    tree_->CatalogChanged(version);
+    if (docker::Plugin* plugin = plugin_) plugin->OnChanged();
+  });
   ASSIGN_OR_RETURN(const auto before, CatalogReader::Open(welcome.catalog()));
   view_->Remember(*before);
 
@@ -80,16 +83,18 @@ absl::Status Agent::Open() {
   view_->ForgetUnmounted();
   if (held.empty()) RETURN_IF_ERROR(SweepMountPaths(config_.root));
 
-  tree_process_ = std::make_unique<TreeProcess>(
-      TreeProcess::Config{
-          .binary = absl::StrCat(config_.binaries, "/flocker-fs"),
-          .arguments = {"--node", config_.name, "--agent", absl::StrCat("unix:", config_.root, "/agent.sock"),
-                        "--mountpoint", config_.tree},
-          .mountpoint = config_.tree,
-          .pid_file = absl::StrCat(config_.root, "/fs.pid"),
-          .store = &store_},
-      std::move(kept_tree).value_or(KeptDescriptors()));
+  std::vector<std::string> arguments = {"--node",       config_.name,
+                                        "--agent",      absl::StrCat("unix:", config_.root, "/agent.sock"),
+                                        "--mountpoint", config_.tree};
+  if (!config_.create_on_bind) arguments.push_back("--no-create-on-bind");
+  tree_process_ =
+      std::make_unique<TreeProcess>(TreeProcess::Config{.binary = absl::StrCat(config_.binaries, "/flocker-fs"),
+                                                        .arguments = std::move(arguments),
+                                                        .mountpoint = config_.tree,
+                                                        .store = &store_},
+                                    std::move(kept_tree).value_or(KeptDescriptors()));
   RETURN_IF_ERROR(StartTreeServer());
+  if (!config_.docker_sockets.empty()) RETURN_IF_ERROR(StartDockerPlugin());
   reconciler_ = std::make_unique<Reconciler>(Reconciler::Config{
       .root = config_.root, .interval = config_.reconcile_interval, .held = [this] { return Keys(); }});
   owned_link_ = std::make_unique<ControlLink>(
@@ -132,6 +137,53 @@ absl::Status Agent::StartTreeServer() {
   grpc::ServerBuilder builder;
   builder.RegisterService(tree_.get());
   ASSIGN_OR_RETURN(server_, StartServer(builder, {.addresses = {absl::StrCat("unix:", config_.root, "/agent.sock")}}));
+  return absl::OkStatus();
+}
+
+docker::Volume Agent::ToVolume(const CatalogDataset& dataset) const {
+  docker::Volume volume;
+  volume.id = dataset.id;
+  volume.name = dataset.name;
+  volume.node = view_->NodeName(dataset.node);
+  volume.here = dataset.node == journal_.node();
+  volume.phase = std::string(PhaseName(dataset.phase));
+  volume.error = dataset.error;
+  volume.size = dataset.size;
+  volume.used = dataset.used;
+  volume.created_ms = dataset.created_ms;
+  // One that is about to be let go may be gone before a container has bound it.
+  const bool stays = dataset.phase != Phase::kDetaching && dataset.phase != Phase::kFencing;
+  if (volume.here && stays && dataset.serial != 0) {
+    volume.path = MountPath(config_.root, dataset.id, dataset.mount_epoch);
+  }
+  return volume;
+}
+
+absl::Status Agent::StartDockerPlugin() {
+  docker::VolumeDriver::World world;
+  world.find = [this](const std::string& name) -> std::optional<docker::Volume> {
+    const auto dataset = view_->Find(name);
+    if (!dataset) return std::nullopt;
+    return ToVolume(*dataset);
+  };
+  world.list = [this] {
+    std::vector<docker::Volume> volumes;
+    for (const CatalogDataset& dataset : view_->Datasets()) volumes.push_back(ToVolume(dataset));
+    return volumes;
+  };
+  world.execute = [this](const rpc::OperationRequest& request) {
+    ControlLink* link = link_;
+    return link != nullptr && link->Execute(request);
+  };
+  world.informed = [this] {
+    const ControlLink* link = link_;
+    return link != nullptr && link->reachable() && view_->version() != 0;
+  };
+  ASSIGN_OR_RETURN(owned_plugin_, docker::Plugin::Start({.node = journal_.node(),
+                                                         .sockets = config_.docker_sockets,
+                                                         .profiles = config_.docker_profiles},
+                                                        std::move(world)));
+  plugin_ = owned_plugin_.get();
   return absl::OkStatus();
 }
 
@@ -234,6 +286,7 @@ void Agent::OnReachable(bool reachable) {
 }
 
 void Agent::OnTick() {
+  sd_notify(0, "WATCHDOG=1");  // does nothing where nobody watches
   std::vector<std::shared_ptr<Holding>> finished;
   {
     const MutexLock lock(mutex_);
@@ -265,6 +318,8 @@ void Agent::OnControl(const rpc::AgentDown& message) {
       return Send(shown);
     }
     case rpc::AgentDown::kReply:
+      // To both: who did not ask does not know the operation's id.
+      if (docker::Plugin* plugin = plugin_) plugin->OnReply(message.reply());
       return tree_->Reply(message.reply());
     case rpc::AgentDown::kEvents:
       return tree_->Happened(message.events());

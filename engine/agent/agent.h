@@ -21,18 +21,22 @@
 #include "engine/agent/tree_service.h"
 #include "engine/agent/watcher.h"
 #include "engine/base/mutex.h"
+#include "engine/docker/plugin.h"
 
 namespace flocker {
 
 struct AgentConfig {
   std::string name;
-  std::string root;      // absolute, without symlinks: loop devices are found again by their backing file's path
-  std::string control;   // address
-  Transport transport;   // to control
-  std::string tree;      // mountpoint
-  std::string address;   // of this node, as others may reach it
-  std::string binaries;  // directory of flocker-lun and flocker-fs
+  std::string root = "/var/lib/flocker";  // absolute, without symlinks: loop devices are found by their file's path
+  std::string control;                    // address
+  Transport transport;                    // to control
+  std::string tree = "/flocker";          // mountpoint
+  std::string address;                    // of this node, as others may reach it
+  std::string binaries;                   // directory of flocker-lun and flocker-fs
   absl::Duration reconcile_interval = absl::Minutes(1);
+  bool create_on_bind = true;               // dockerd's mkdir for a `-v` makes a dataset
+  std::vector<std::string> docker_sockets;  // where Docker's volume plugin listens; none: there is no plugin
+  docker::Profiles docker_profiles = docker::DefaultProfiles();
 };
 
 class Agent {
@@ -47,6 +51,8 @@ class Agent {
   Agent(AgentConfig config, Journal journal);
   absl::Status Open();
   absl::Status StartTreeServer();
+  absl::Status StartDockerPlugin();
+  docker::Volume ToVolume(const CatalogDataset& dataset) const;
   rpc::AgentHello Hello();
   void OnControl(const rpc::AgentDown& message);
   void OnAttach(const rpc::Attach& attach);
@@ -72,6 +78,7 @@ class Agent {
   std::unique_ptr<NodeView> view_;
   std::unique_ptr<grpc::Server> server_;
   std::atomic<ControlLink*> link_ = nullptr;
+  std::atomic<docker::Plugin*> plugin_ = nullptr;
 
   Mutex mutex_;
   std::map<AttachmentKey, std::shared_ptr<Holding>> holdings_ GUARDED_BY(mutex_);
@@ -82,6 +89,7 @@ class Agent {
 
   std::unique_ptr<TreeProcess> tree_process_;
   std::unique_ptr<Reconciler> reconciler_;
+  std::unique_ptr<docker::Plugin> owned_plugin_;
   std::unique_ptr<ControlLink> owned_link_;  // last: its thread uses all of the above
 };
 

@@ -102,6 +102,8 @@ class Holding {
   bool TooLate(uint64_t epoch) REQUIRES(mutex_);
   void Report(rpc::Report::Kind kind, const std::string& message) REQUIRES(mutex_);
   void Save() REQUIRES(mutex_);
+  // The thread looks for its next step; while it is growing, a renewal's report does not wait for it.
+  void Wake() REQUIRES(mutex_);
   void Kick() REQUIRES(mutex_);
   void OnLunDied();
   void OnLunNotice(const std::string& kind, const std::string& message);
@@ -125,8 +127,9 @@ class Holding {
   CondVar wake_;
   Attachment attachment_ GUARDED_BY(mutex_);
   std::optional<AttachOrder> order_ GUARDED_BY(mutex_);
-  bool found_ GUARDED_BY(mutex_) = false;   // what of it is on the machine is known
-  bool paused_ GUARDED_BY(mutex_) = false;  // the last step failed: control repeats its order
+  bool found_ GUARDED_BY(mutex_) = false;    // what of it is on the machine is known
+  bool growing_ GUARDED_BY(mutex_) = false;  // the thread grows the filesystem, which may take minutes
+  bool paused_ GUARDED_BY(mutex_) = false;   // the last step failed: control repeats its order
   bool stopping_ GUARDED_BY(mutex_) = false;
   bool over_ GUARDED_BY(mutex_) = false;      // its last report is out; the agent is about to forget it
   bool not_held_ GUARDED_BY(mutex_) = false;  // control waits for the word that nothing of it is here any more

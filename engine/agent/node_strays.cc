@@ -13,8 +13,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "engine/agent/own_processes.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
 #include "engine/base/subprocess.h"
@@ -43,31 +43,10 @@ std::optional<AttachmentKey> KeyOfPath(absl::string_view path, const std::string
   return KeyOfName(path);
 }
 
-// Of a flocker-lun alone: reading a command line takes the process's memory lock, and one of somebody else's that is
-// stuck would hold us for ever. Its name (at most 15 characters, proc(5)) is read without.
-std::vector<std::string> CommandLine(pid_t pid) {
-  const auto name = ReadFile(absl::StrCat("/proc/", pid, "/comm"));
-  if (!name.ok() || *name != "flocker-lun\n") return {};
-  const auto text = ReadFile(absl::StrCat("/proc/", pid, "/cmdline"));
-  if (!text.ok()) return {};  // it has ended
-  return absl::StrSplit(*text, '\0');
-}
-
-// In another mount namespace the same path is another file.
-bool SeesOurFiles(pid_t pid) {
-  std::error_code error;
-  const auto ours = std::filesystem::read_symlink("/proc/self/ns/mnt", error);
-  return !error && std::filesystem::read_symlink(absl::StrCat("/proc/", pid, "/ns/mnt"), error) == ours;
-}
-
 // What a flocker-lun serves below a root of that name.
 std::optional<AttachmentKey> KeyOfServer(pid_t pid, const std::string& root) {
-  const std::vector<std::string> words = CommandLine(pid);
-  if (words.empty() || !(words[0] == "flocker-lun" || absl::EndsWith(words[0], "/flocker-lun"))) return std::nullopt;
-  for (size_t i = 1; i + 1 < words.size(); ++i) {
-    if (words[i] == "--mountpoint") return KeyOfPath(words[i + 1], absl::StrCat(root, "/lun"));
-  }
-  return std::nullopt;
+  const auto mountpoint = MountpointOf(pid, "flocker-lun");
+  return mountpoint ? KeyOfPath(*mountpoint, absl::StrCat(root, "/lun")) : std::nullopt;
 }
 
 absl::StatusOr<std::vector<std::string>> NamesIn(const std::string& directory) {
@@ -97,10 +76,8 @@ class Search {
   }
 
   absl::Status Servers() {
-    ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn("/proc"));
-    for (const std::string& name : names) {
-      pid_t pid = 0;
-      if (!absl::SimpleAtoi(name, &pid)) continue;
+    ASSIGN_OR_RETURN(const std::vector<pid_t> pids, AllProcesses());
+    for (const pid_t pid : pids) {
       const auto key = KeyOfServer(pid, root_);
       if (!key) continue;
       if (!SeesOurFiles(pid)) {

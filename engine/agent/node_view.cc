@@ -48,6 +48,11 @@ void NodeView::Merge(CatalogDataset& dataset) const {
   if (dataset.serial != 0) dataset.mount_epoch = it->second.mount_epoch;
 }
 
+CatalogDataset NodeView::Merged(CatalogDataset dataset) const {
+  Merge(dataset);
+  return dataset;
+}
+
 void NodeView::Publish(const CatalogChange& change) {
   const uint64_t before = catalog_->version();
   if (const absl::Status status = catalog_->Publish(change); !status.ok()) {
@@ -60,7 +65,10 @@ void NodeView::Publish(const CatalogChange& change) {
 void NodeView::Remember(const CatalogReader& before) {
   const MutexLock lock(mutex_);
   std::vector<NodeId> places = {NodeId()};  // the trash
-  for (const CatalogNode& node : before.Nodes()) places.push_back(node.id);
+  for (const CatalogNode& node : before.Nodes()) {
+    places.push_back(node.id);
+    node_names_[node.id] = node.name;
+  }
   for (const NodeId& place : places) {
     for (CatalogDataset& dataset : before.List(place)) datasets_[dataset.id] = std::move(dataset);
   }
@@ -84,10 +92,17 @@ void NodeView::Apply(const rpc::ViewDelta& delta) {
   if (change.complete) {
     datasets_.clear();
     descriptions_.clear();
+    node_names_.clear();
   }
-  for (const rpc::NodeView& node : delta.nodes()) change.nodes.push_back(FromView(node));
+  for (const rpc::NodeView& node : delta.nodes()) {
+    change.nodes.push_back(FromView(node));
+    node_names_[change.nodes.back().id] = node.name();
+  }
   for (const std::string& id : delta.gone_nodes()) {
-    if (const auto node = NodeId::Parse(id)) change.gone_nodes.push_back(*node);
+    const auto node = NodeId::Parse(id);
+    if (!node) continue;
+    change.gone_nodes.push_back(*node);
+    node_names_.erase(*node);
   }
   for (const rpc::DatasetView& view : delta.datasets()) {
     CatalogDataset dataset = FromView(view);
@@ -137,6 +152,29 @@ std::string NodeView::NameOf(const DatasetId& id) const {
   const MutexLock lock(mutex_);
   const auto it = datasets_.find(id);
   return it == datasets_.end() ? std::string() : it->second.name;
+}
+
+std::vector<CatalogDataset> NodeView::Datasets() const {
+  const MutexLock lock(mutex_);
+  std::vector<CatalogDataset> shown;
+  for (const auto& [id, dataset] : datasets_) {
+    if (!dataset.node.empty()) shown.push_back(Merged(dataset));
+  }
+  return shown;
+}
+
+std::optional<CatalogDataset> NodeView::Find(const std::string& name) const {
+  const MutexLock lock(mutex_);
+  for (const auto& [id, dataset] : datasets_) {
+    if (!dataset.node.empty() && dataset.name == name) return Merged(dataset);
+  }
+  return std::nullopt;
+}
+
+std::string NodeView::NodeName(const NodeId& id) const {
+  const MutexLock lock(mutex_);
+  const auto it = node_names_.find(id);
+  return it == node_names_.end() ? std::string() : it->second;
 }
 
 rpc::Description NodeView::Describe(const DatasetId& id) const {

@@ -4,7 +4,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "engine/base/mutex.h"
@@ -34,6 +36,11 @@ class NodeView {
   uint64_t version() const;
   // The dataset's present name; empty when control did not tell.
   std::string NameOf(const DatasetId& id) const;
+  // The datasets that are in some node's directory, as the catalogue has them; one of them by its name.
+  std::vector<CatalogDataset> Datasets() const;
+  std::optional<CatalogDataset> Find(const std::string& name) const;
+  // Its name; empty when control did not tell.
+  std::string NodeName(const NodeId& id) const;
   // What control says of it and the catalogue does not have; its holders are not looked for.
   rpc::Description Describe(const DatasetId& id) const;
 
@@ -43,6 +50,7 @@ class NodeView {
     uint64_t mount_epoch = 0;
   };
   void Merge(CatalogDataset& dataset) const REQUIRES(mutex_);
+  CatalogDataset Merged(CatalogDataset dataset) const REQUIRES(mutex_);
   void Publish(const CatalogChange& change) REQUIRES(mutex_);
 
   mutable Mutex mutex_;
@@ -50,6 +58,7 @@ class NodeView {
   const std::function<void(uint64_t)> changed_;
   uint64_t version_ GUARDED_BY(mutex_) = 0;
   std::map<DatasetId, CatalogDataset> datasets_ GUARDED_BY(mutex_);
+  std::map<NodeId, std::string> node_names_ GUARDED_BY(mutex_);
   std::map<DatasetId, rpc::Description> descriptions_ GUARDED_BY(mutex_);
   std::map<DatasetId, Mounted> mounted_ GUARDED_BY(mutex_);
 };

@@ -15,10 +15,9 @@
 #include <system_error>
 #include <utility>
 
-#include "absl/strings/numbers.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "engine/base/file.h"
+#include "engine/agent/own_processes.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "engine/base/subprocess.h"
@@ -30,22 +29,14 @@ namespace {
 
 constexpr int kFirstPauseMs = 50;
 constexpr int kMaxPauseMs = 2000;
-constexpr int kMaxFailures = 10;  // some 10 seconds
+constexpr int kMaxFailures = 10;  // some 10 seconds, unless they hang
+// A successor that waits for a catalogue takes 5 s (fusefs/filesystem_takeover.cc), all else is memory.
+constexpr int kHelloTimeoutMs = 20'000;
+constexpr char kProgram[] = "flocker-fs";
 constexpr char kType[] = "fuse.flocker";
 // What flocker-fs finds its descriptors by, and an agent that is started later.
 constexpr int kFuseFd = 3;
 constexpr int kStateFd = 4;
-
-// Field 22 of /proc/<pid>/stat (proc(5)): together with the pid it names one process of this boot.
-absl::StatusOr<std::string> StartTime(pid_t pid) {
-  ASSIGN_OR_RETURN(const std::string stat, ReadFile(absl::StrCat("/proc/", pid, "/stat")));
-  const size_t behind_name = stat.rfind(')');
-  if (behind_name == std::string::npos) return absl::DataLossError("no name in /proc/<pid>/stat");
-  const std::vector<std::string> fields = absl::StrSplit(stat.substr(behind_name + 2), ' ');
-  constexpr size_t kFromState = 22 - 3;
-  if (fields.size() <= kFromState) return absl::DataLossError("too few fields in /proc/<pid>/stat");
-  return fields[kFromState];
-}
 
 // A descriptor of another process, if it is of what it should be.
 absl::StatusOr<unique_fd> CopyOf(const unique_fd& pidfd, int fd, const std::string& target) {
@@ -87,16 +78,17 @@ void TreeProcess::OnServing(pid_t pid) {
   if (kept_.fuse) config_.store->Keep(DescriptorStore::OfTree(), kept_.fuse.get(), kept_.memory.get());
 }
 
+// By what runs, and not by what an agent wrote down: that may have been killed before it did.
 TreeProcess::Process TreeProcess::FindRunning() const {
-  const auto text = ReadFile(config_.pid_file);
-  if (!text.ok()) return {};
-  const std::vector<std::string> words = absl::StrSplit(*text, absl::ByAnyChar(" \n"), absl::SkipEmpty());
-  pid_t pid = 0;
-  if (words.size() != 2 || !absl::SimpleAtoi(words[0], &pid)) return {};
-  auto pidfd = OpenPidfd(pid);
-  const auto start = StartTime(pid);
-  if (!pidfd.ok() || !start.ok() || *start != words[1]) return {};
-  return {pid, *std::move(pidfd)};
+  const auto pids = AllProcesses();
+  if (!pids.ok()) spdlog::error("no running flocker-fs can be found: {}", std::string(pids.status().message()));
+  for (const pid_t pid : pids.value_or(std::vector<pid_t>())) {
+    if (MountpointOf(pid, kProgram) != config_.mountpoint || !SeesOurFiles(pid)) continue;
+    auto pidfd = OpenPidfd(pid);
+    // It may have ended, and the number may be another's.
+    if (pidfd.ok() && MountpointOf(pid, kProgram) == config_.mountpoint) return {pid, *std::move(pidfd)};
+  }
+  return {};
 }
 
 void TreeProcess::TakeCopies(const Process& process) {
@@ -155,12 +147,7 @@ absl::StatusOr<TreeProcess::Process> TreeProcess::Start() {
   ASSIGN_OR_RETURN(Child child, SpawnChild(options));
   running_ = child.pid;
   served_ = false;
-  Process process{child.pid, std::move(child.pidfd)};
-  const auto start = StartTime(process.pid);
-  absl::Status written = start.status();
-  if (start.ok()) written = ReplaceFile(config_.pid_file, absl::StrCat(process.pid, " ", *start, "\n"));
-  // It runs all the same; only an agent that is started later would not find it.
-  if (!written.ok()) spdlog::error("{}: {}", config_.pid_file, std::string(written.message()));
+  Process process{child.pid, std::move(child.pidfd), true};
   if (successor) spdlog::warn("flocker-fs {} goes on with the tree at {}", process.pid, config_.mountpoint);
   return process;
 }
@@ -176,6 +163,22 @@ void TreeProcess::HandOverIfOutdated(const Process& process) const {
   if (runs.st_dev == installed.st_dev && runs.st_ino == installed.st_ino) return;
   spdlog::info("flocker-fs {} runs another file than {}: it is to hand over", process.pid, config_.binary);
   syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGUSR1, nullptr, 0);
+}
+
+bool TreeProcess::WaitForEnd(const Process& process) {
+  if (process.started_here) {
+    if (!Wait(process, kHelloTimeoutMs)) return false;
+    bool served = false;
+    {
+      const MutexLock lock(mutex_);
+      served = served_;
+    }
+    if (!served && !WaitEnd(process.pidfd, absl::ZeroDuration())) {
+      spdlog::error("flocker-fs {} has not said hello within {} ms: it is killed", process.pid, kHelloTimeoutMs);
+      syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGKILL, nullptr, 0);
+    }
+  }
+  return Wait(process, -1);
 }
 
 bool TreeProcess::Wait(const Process& process, int milliseconds) const {
@@ -197,7 +200,7 @@ void TreeProcess::Run(Process running) {
     }
     // Until it ends, or until the next try when it could not be started. The pidfd tells after the kernel has closed
     // the last of the process's descriptors, and every call that its threads were in has returned.
-    if (!Wait(running, running.pidfd ? -1 : kMaxPauseMs)) return;
+    if (running.pidfd ? !WaitForEnd(running) : !Wait({}, kMaxPauseMs)) return;
     if (!running.pidfd) continue;
     WaitEnd(running.pidfd, absl::ZeroDuration());
     running = {};

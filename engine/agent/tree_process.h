@@ -2,7 +2,8 @@
 //
 //     running --process ended--> the mount stands: a successor goes on with it (fusefs/TAKEOVER.md)
 //                    |               |
-//                    |               +-- ended without a hello: again, after a pause; given up after kMaxFailures
+//                    |               +-- ended without a hello, or killed because none came within kHelloTimeoutMs:
+//                    |                   again, after a pause; given up after kMaxFailures
 //                    +-- the mount is gone, or given up: cleared away, and a new one
 //
 // The agent opens /dev/fuse and the memory that a successor needs, and keeps both; flocker-fs inherits them. After a
@@ -26,7 +27,6 @@ class TreeProcess {
     std::string binary;                  // flocker-fs
     std::vector<std::string> arguments;  // but for the descriptors
     std::string mountpoint;
-    std::string pid_file;  // <root>/fs.pid: pid and start time of the one that runs
     DescriptorStore* store = nullptr;
   };
   // `kept`: what the store had of the tree.
@@ -43,9 +43,10 @@ class TreeProcess {
   struct Process {
     pid_t pid = 0;
     unique_fd pidfd;
+    bool started_here = false;  // by this agent, which so holds its descriptors
   };
   void Run(Process running) EXCLUDES(mutex_);
-  // The process the pid file names, if it is still that one and serves the mountpoint.
+  // The flocker-fs that an earlier agent started for this mountpoint.
   Process FindRunning() const;
   // Copies of the descriptors of one that an earlier agent started.
   void TakeCopies(const Process& process) EXCLUDES(mutex_);
@@ -55,6 +56,8 @@ class TreeProcess {
   // Lets go of the mount, and prepares for a new one.
   absl::Status Renew() REQUIRES(mutex_);
   void HandOverIfOutdated(const Process& process) const;
+  // Waits for the end of the process, and brings it about when that never says hello. False when told to stop.
+  bool WaitForEnd(const Process& process) EXCLUDES(mutex_);
   // Waits at most `milliseconds` (-1: for ever) for the end of the process, if there is one. False when told to stop.
   bool Wait(const Process& process, int milliseconds) const;
 

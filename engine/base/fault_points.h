@@ -21,8 +21,9 @@ struct FaultPoint {
 };
 
 // "renew": the session of an attached dataset is cut. "fence": a move off a node that is down; it comes back later.
-// "grow": an attached dataset gets a larger size. "refuse": a move of a dataset that somebody holds where no scan sees
-// it.
+// "grow": an attached dataset gets a larger size. "exchange": of two on different nodes; one leaves, then the other,
+// then both change places. A point that both pass is the first one's. "refuse": a move of a dataset that somebody holds
+// where no scan sees it.
 inline constexpr auto kFaultPoints = std::to_array<FaultPoint>({
     {"create", "control.committed.provisioning"},
     {"create", "control.before.create"},
@@ -130,6 +131,36 @@ inline constexpr auto kFaultPoints = std::to_array<FaultPoint>({
     {"grow", "agent.grow"},
     {"grow", "agent.report-attached"},
     {"grow", "control.committed.attached"},
+
+    {"exchange", "control.committed.detaching"},
+    {"exchange", "control.ordered.release"},
+    {"exchange", "agent.sync"},
+    {"exchange", "agent.gate"},
+    {"exchange", "agent.scan"},
+    {"exchange", "agent.tree-dropped"},
+    {"exchange", "agent.umount"},
+    {"exchange", "agent.prove"},
+    {"exchange", "agent.unloop"},
+    {"exchange", "agent.logout"},
+    {"exchange", "agent.report-released"},
+    {"exchange", "control.committed.revoking"},
+    {"exchange", "control.before.revoke"},
+    {"exchange", "control.after.revoke"},
+    {"exchange", "control.committed.detached"},  // one has left and waits; the other is told to
+    {"exchange", "control.committed.granting"},  // both have left, and have changed places
+    {"exchange", "control.answering"},
+    {"exchange", "control.before.grant"},
+    {"exchange", "control.after.grant"},
+    {"exchange", "control.committed.attaching"},
+    {"exchange", "control.ordered.attach"},
+    {"exchange", "agent.journaled"},
+    {"exchange", "agent.lun-started"},
+    {"exchange", "agent.login"},
+    {"exchange", "agent.loop"},
+    {"exchange", "agent.format"},
+    {"exchange", "agent.mount"},
+    {"exchange", "agent.report-attached"},
+    {"exchange", "control.committed.attached"},
 
     {"fence", "control.committed.fencing"},
     {"fence", "control.before.fence"},

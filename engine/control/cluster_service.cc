@@ -112,11 +112,11 @@ void ClusterService::Reply(uint64_t call, const rpc::OperationReply& reply) {
   waiting.reactor->Finish(grpc::Status::OK);
 }
 
-grpc::ServerUnaryReactor* ClusterService::View(grpc::CallbackServerContext* context, const rpc::ViewRequest*,
+grpc::ServerUnaryReactor* ClusterService::View(grpc::CallbackServerContext* context, const rpc::ViewRequest* request,
                                                rpc::ViewReply* reply) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  runner_.Post([reactor, reply](Controller& controller, absl::Duration) {
-    *reply = controller.View();
+  runner_.Post([reactor, reply, request = *request](Controller& controller, absl::Duration) {
+    *reply = controller.View(request);
     reactor->Finish(grpc::Status::OK);
   });
   return reactor;

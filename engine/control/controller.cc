@@ -46,6 +46,7 @@ Controller::Controller(const ControllerOptions& options, const Snapshot& snapsho
     cluster_.SetLiveness(node.id, Liveness::kSilent);
     // Nobody counts as down for twice the timeout after a start: they may not have found us yet.
     last_heard_[node.id] = now + options_.heartbeat_timeout;
+    cluster_.SetDrained(node.id, snapshot.meta.contains(absl::StrCat(kDrainedMeta, node.id.str())));
   }
   for (const Dataset& dataset : snapshot.datasets) {
     cluster_.Put(dataset);

@@ -61,6 +61,9 @@ class World {
   virtual int64_t WallClockMs() = 0;
 };
 
+// Key of the store's meta, followed by the id of a node that is drained.
+inline constexpr char kDrainedMeta[] = "drained.";
+
 struct ControllerOptions {
   absl::Duration heartbeat_timeout = absl::Seconds(5);
   absl::Duration operation_timeout = absl::Seconds(10);
@@ -102,7 +105,7 @@ class Controller {
 
   // Questions; they answer from memory.
   const Cluster& cluster() const { return cluster_; }
-  rpc::ViewReply View() const;
+  rpc::ViewReply View(const rpc::ViewRequest& request = {}) const;
   absl::StatusOr<Event> Why(const std::string& name) const;
   uint64_t last_event_seq() const { return event_seq_; }
   // How many strays were found on the array, and on nodes, in this run.
@@ -156,6 +159,9 @@ class Controller {
   // The records to commit; the first is the one that is answered for.
   absl::StatusOr<std::vector<Dataset>> PlanOperation(const rpc::OperationRequest& request, absl::Duration now);
   void Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now);
+  // What is asked of a node; controller_nodes.cc.
+  void ChangeNode(const rpc::OperationRequest& request, ReplyTo to);
+  absl::Status ApplyToNode(const rpc::NodeChange& change, const std::string& audit);
   void Wait(const std::string& operation_id, const DatasetId& dataset, ReplyTo to, absl::Duration now);
   void AnswerIfDone(const Dataset& dataset);
   SessionId ReaderOf(const ReplyTo& to, const rpc::OperationReply& reply) const;

@@ -104,7 +104,7 @@ void Controller::OnHello(SessionId session, const rpc::AgentHello& hello, absl::
   sessions_.Open(session, node.id);
   last_heard_[node.id] = now;
   SetLiveness(node.id, Liveness::kConnected);
-  *down.mutable_welcome()->mutable_node() = ToView(node, Liveness::kConnected);
+  *down.mutable_welcome()->mutable_node() = ToView(cluster_, node);
   down.mutable_welcome()->set_heartbeat_timeout(absl::ToDoubleSeconds(options_.heartbeat_timeout));
   messages_.emplace_back(session, down);
   Event& event = AddEvent("connected", nullptr, absl::StrCat("agent of node ", node.name, " connected"));

@@ -105,12 +105,19 @@ void Controller::RememberRefusals(const std::vector<Event>& events) {
   }
 }
 
-rpc::ViewReply Controller::View() const {
+rpc::ViewReply Controller::View(const rpc::ViewRequest& request) const {
   rpc::ViewReply reply;
-  for (const auto& [id, node] : cluster_.nodes()) *reply.add_nodes() = ToView(node, cluster_.LivenessOf(id));
-  for (const auto& [id, dataset] : cluster_.datasets()) *reply.add_datasets() = ToView(dataset, cluster_.UsedOf(id));
+  for (const auto& [id, node] : cluster_.nodes()) *reply.add_nodes() = ToView(cluster_, node);
+  if (request.dataset_id().empty()) {
+    for (const auto& [id, dataset] : cluster_.datasets()) *reply.add_datasets() = ToView(dataset, cluster_.UsedOf(id));
+  } else if (const Dataset* dataset = cluster_.Find(DatasetId::Parse(request.dataset_id()).value_or(DatasetId()))) {
+    *reply.add_datasets() = ToView(*dataset, cluster_.UsedOf(dataset->id));
+  }
   reply.set_version(FLOCKER_VERSION);
   reply.set_strays(strays_);
+  reply.set_last_event(event_seq_);
+  reply.set_time_ms(world_.WallClockMs());
+  if (capacity_) *reply.mutable_pool() = ToView(*capacity_, cluster_.trash_used());
   return reply;
 }
 

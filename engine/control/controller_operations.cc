@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
+#include "engine/control/audit.h"
 #include "engine/model/operations.h"
 #include "engine/model/size.h"
 #include "engine/rpc/channel.h"
@@ -63,12 +64,6 @@ bool NeedsSpace(const rpc::OperationRequest& request) {
   return request.has_create() || (request.has_change() && request.change().size() != 0);
 }
 
-std::string Audit(const rpc::Caller& caller) {
-  return absl::StrCat("by uid ", caller.uid(), " pid ", caller.pid(),
-                      caller.container().empty() ? "" : absl::StrCat(" in container ", caller.container()), " through ",
-                      caller.via().empty() ? "an unnamed client" : caller.via());
-}
-
 }  // namespace
 
 void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now) {
@@ -76,6 +71,7 @@ void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, a
   if (restored_.held()) {
     return Answer(to, request.id(), DatasetId(), Refuse(Cause::kNoControl, restored_.Reason(cluster_)));
   }
+  if (request.has_node_change()) return ChangeNode(request, to);
   if (known) {
     if (known->operation.done) return Answer(to, request.id(), known->dataset, OperationStatus(known->operation));
     return Wait(request.id(), known->dataset, to, now);

@@ -1,8 +1,10 @@
 // flocker-control: puts store, array, controller and the gRPC services together.
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "engine/array/tgt.h"
+#include "engine/base/config_file.h"
 #include "engine/base/core_dump.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
@@ -37,6 +40,7 @@
 namespace flocker {
 namespace {
 
+constexpr char kControlYml[] = "/etc/flocker/control.yml";
 constexpr size_t kArrayThreads = 4;
 constexpr uint64_t kKeepEvents = 100'000;
 constexpr uint64_t kTrimEvery = 10'000;
@@ -177,12 +181,21 @@ constexpr char kAwaitRoom[] = "FLOCKER_CONTROL_AWAITS_ROOM";
   std::_Exit(1);
 }
 
+// The service manager, if it watches, hears that the controller's thread still gets round to what is posted.
+void FeedWatchdog(Runner& runner) {
+  uint64_t limit_us = 0;
+  if (sd_watchdog_enabled(0, &limit_us) <= 0) return;
+  std::thread([&runner, pause = std::chrono::microseconds(limit_us / 3)] {
+    while (true) {
+      runner.Post([](Controller&, absl::Duration) { sd_notify(0, "WATCHDOG=1"); });
+      std::this_thread::sleep_for(pause);
+    }
+  }).detach();
+}
+
 // Returns only when it cannot begin.
 absl::Status Serve(const Config& config, char** argv) {
   RETURN_IF_ERROR(ForbidCoreDumps());
-  for (const std::string& address : config.listening.addresses) {
-    RETURN_IF_ERROR(CheckListener(config.listening.transport, address));
-  }
   RETURN_IF_ERROR(MakeDirectories(config.data, 0700));
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksdbStore> store, RocksdbStore::Open(config.data));
   ASSIGN_OR_RETURN(const Snapshot snapshot, store->Load());
@@ -221,6 +234,8 @@ absl::Status Serve(const Config& config, char** argv) {
   ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server, StartServer(builder, config.listening));
   spdlog::info("flocker-control {} serves {} datasets on {}", FLOCKER_VERSION, snapshot.datasets.size(),
                absl::StrJoin(config.listening.addresses, ", "));
+  FeedWatchdog(runner);
+  sd_notify(0, "READY=1");  // does nothing where nobody started it who wants to know
   End(runner.Run(controller), argv);
 }
 
@@ -253,11 +268,12 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", FLOCKER_VERSION);
   app.add_option("--data", config.data, "directory of the cluster's state")->required();
   app.add_option("--listen", config.listening.addresses, "host:port or unix:/path; may be repeated")->required();
-  auto* certificates = app.add_option("--certificates", config.listening.transport.certificates,
-                                      "directory of cluster.crt, control-service.crt and control-service.key "
-                                      "(/etc/flocker): who connects by TCP must have one of the cluster's, too");
-  app.add_flag("--insecure", config.listening.transport.insecure, "let anybody in who reaches host:port")
-      ->excludes(certificates);
+  app.add_option("--certificates", config.listening.transport.certificates,
+                 "directory of cluster.crt, control-service.crt and control-service.key, for host:port: who connects "
+                 "there must have a certificate of the cluster's, too")
+      ->capture_default_str();
+  app.add_flag("--insecure", config.listening.transport.insecure,
+               "use no certificates: anybody who reaches host:port is let in");
   app.add_option("--group-listen", config.listening.group_address,
                  "unix:/path of one more socket, which a group may use as users do; the others are root's alone")
       ->check([](const std::string& address) {
@@ -265,7 +281,7 @@ int main(int argc, char** argv) {
       });
   app.add_option("--group", config.listening.group, "that group")->capture_default_str();
   app.add_option("--pool", config.tgt.pool, "directory of the LUNs' backing files on the array head")->required();
-  app.add_option("--tgt-control-number", config.tgt.control_number, "tgtadm -C")->required();
+  app.add_option("--tgt-control-number", config.tgt.control_number, "tgtadm -C")->capture_default_str();
   app.add_option("--portal", config.tgt.portal, "ip:port under which nodes reach the array")->required();
   app.add_option("--tgtadm-prefix", prefix,
                  "command that runs tgtadm and file commands on the array head, as in 'ssh array'");
@@ -293,6 +309,7 @@ int main(int argc, char** argv) {
   app.add_flag("--adopt", config.adopt,
                "take up what is on the array into the state, fence whoever holds anything, and end")
       ->excludes(restore);
+  UseConfigFile(app, argc == 1 ? kControlYml : "");
   CLI11_PARSE(app, argc, argv);
   // They are compared as texts.
   for (std::string* path : {&config.data, &config.tgt.pool, &config.restore}) {

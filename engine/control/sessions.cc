@@ -14,12 +14,21 @@ std::string IdText(const std::optional<NodeId>& id) { return id ? id->str() : st
 
 }  // namespace
 
-rpc::NodeView ToView(const Node& node, Liveness liveness) {
+rpc::PoolView ToView(const PoolCapacity& capacity, uint64_t trash) {
+  rpc::PoolView view;
+  view.set_size(capacity.total);
+  view.set_free(capacity.free);
+  view.set_trash(trash);
+  return view;
+}
+
+rpc::NodeView ToView(const Cluster& cluster, const Node& node) {
   rpc::NodeView view;
   view.set_id(node.id.str());
   view.set_name(node.name);
   view.set_address(node.address);
-  view.set_connected(liveness == Liveness::kConnected);
+  view.set_connected(cluster.LivenessOf(node.id) == Liveness::kConnected);
+  view.set_drained(cluster.Drained(node.id));
   return view;
 }
 
@@ -86,9 +95,7 @@ void Sessions::Trim() {
 
 void Sessions::SetPool(const PoolCapacity& capacity, uint64_t trash) {
   if (pool_.size() == capacity.total && pool_.free() == capacity.free && pool_.trash() == trash) return;
-  pool_.set_size(capacity.total);
-  pool_.set_free(capacity.free);
-  pool_.set_trash(trash);
+  pool_ = ToView(capacity, trash);
   log_.emplace_back(PoolChange());
   Trim();
 }
@@ -112,7 +119,7 @@ std::optional<rpc::ViewDelta> Sessions::Take(SessionId id, const Cluster& cluste
   for (const Change& change : changes) {
     if (const auto* node_id = std::get_if<NodeId>(&change)) {
       if (const Node* node = cluster.FindNode(*node_id)) {
-        *delta.add_nodes() = ToView(*node, cluster.LivenessOf(*node_id));
+        *delta.add_nodes() = ToView(cluster, *node);
       } else {
         delta.add_gone_nodes(node_id->str());
       }

@@ -20,7 +20,8 @@ namespace flocker {
 // One stream's number; never used twice in a run of control.
 using SessionId = uint64_t;
 
-rpc::NodeView ToView(const Node& node, Liveness liveness);
+rpc::NodeView ToView(const Cluster& cluster, const Node& node);
+rpc::PoolView ToView(const PoolCapacity& capacity, uint64_t trash);
 rpc::DatasetView ToView(const Dataset& dataset, uint64_t used);
 
 class Sessions {

@@ -23,18 +23,44 @@ void SetDeadline(grpc::ClientContext& context, absl::Time deadline) {
 
 }  // namespace
 
+void Cancellation::Cancel() {
+  const MutexLock lock(mutex_);
+  cancelled_ = true;
+  if (context_ != nullptr) context_->TryCancel();
+}
+
+bool Cancellation::cancelled() {
+  const MutexLock lock(mutex_);
+  return cancelled_;
+}
+
+bool Cancellation::Attach(grpc::ClientContext* context) {
+  const MutexLock lock(mutex_);
+  context_ = context;
+  return !cancelled_;
+}
+
+// Without credentials gRPC makes a channel on which every call fails at once.
 ClusterClient::ClusterClient(const std::string& address, absl::Duration timeout,
-                             const std::shared_ptr<grpc::ChannelCredentials>& credentials)
+                             const absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>>& credentials)
     : address_(address),
       timeout_(timeout),
-      channel_(OpenChannel(address, credentials)),
+      credentials_(credentials.status()),
+      channel_(OpenChannel(address, credentials.value_or(nullptr))),
       stub_(rpc::Cluster::NewStub(channel_)) {}
 
-absl::StatusOr<rpc::ViewReply> ClusterClient::View() {
+absl::Status ClusterClient::Called(const grpc::Status& status) const {
+  RETURN_IF_ERROR(credentials_);
+  return FromGrpc(status, absl::StrCat("control at ", address_));
+}
+
+absl::StatusOr<rpc::ViewReply> ClusterClient::View(const std::string& dataset_id) {
   grpc::ClientContext context;
   SetDeadline(context, absl::Now() + kConnectTimeout);
+  rpc::ViewRequest request;
+  request.set_dataset_id(dataset_id);
   rpc::ViewReply reply;
-  const absl::Status called = FromGrpc(stub_->View(&context, {}, &reply), absl::StrCat("control at ", address_));
+  const absl::Status called = Called(stub_->View(&context, request, &reply));
   // An address that swallows packets is a control that cannot be reached, as much as one that refuses them.
   if (!called.ok() && (CauseOf(called) == Cause::kNoControl || CauseOf(called) == Cause::kTimeout)) {
     return Refuse(Cause::kNoControl, absl::StrCat(std::string(called.message()),
@@ -44,7 +70,7 @@ absl::StatusOr<rpc::ViewReply> ClusterClient::View() {
   return reply;
 }
 
-absl::Status ClusterClient::Execute(rpc::OperationRequest request) {
+absl::StatusOr<rpc::OperationReply> ClusterClient::Execute(rpc::OperationRequest request, bool to_its_end) {
   request.set_id(DatasetId::FromRandomHex(RandomHex(16)).str());
   request.mutable_caller()->set_uid(getuid());
   request.mutable_caller()->set_gid(getgid());
@@ -55,10 +81,12 @@ absl::Status ClusterClient::Execute(rpc::OperationRequest request) {
     grpc::ClientContext context;
     SetDeadline(context, deadline);
     rpc::OperationReply reply;
-    const absl::Status called =
-        FromGrpc(stub_->Execute(&context, request, &reply), absl::StrCat("control at ", address_));
-    if (called.ok()) return FromOutcome(reply.outcome());
-    if (CauseOf(called) != Cause::kNoControl || !channel_->WaitForConnected(absl::ToChronoTime(deadline))) {
+    const absl::Status called = Called(stub_->Execute(&context, request, &reply));
+    if (called.ok()) {
+      const absl::Status outcome = FromOutcome(reply.outcome());
+      if (outcome.ok()) return reply;
+      if (!to_its_end || CauseOf(outcome) != Cause::kInProgress) return outcome;
+    } else if (CauseOf(called) != Cause::kNoControl || !channel_->WaitForConnected(absl::ToChronoTime(deadline))) {
       return Annotate(called, "the operation may still happen, see flockerctl ls");
     }
   }
@@ -70,8 +98,7 @@ absl::StatusOr<rpc::BackupReply> ClusterClient::Backup(const std::string& direct
   rpc::BackupRequest request;
   request.set_directory(directory);
   rpc::BackupReply reply;
-  RETURN_IF_ERROR(FromGrpc(rpc::State::NewStub(channel_)->Backup(&context, request, &reply),
-                           absl::StrCat("control at ", address_)));
+  RETURN_IF_ERROR(Called(rpc::State::NewStub(channel_)->Backup(&context, request, &reply)));
   return reply;
 }
 
@@ -81,21 +108,41 @@ absl::StatusOr<rpc::EventView> ClusterClient::Why(const std::string& name) {
   rpc::WhyRequest request;
   request.set_name(name);
   rpc::EventView event;
-  RETURN_IF_ERROR(FromGrpc(stub_->Why(&context, request, &event), absl::StrCat("control at ", address_)));
+  RETURN_IF_ERROR(Called(stub_->Why(&context, request, &event)));
   return event;
 }
 
-absl::Status ClusterClient::Events(uint64_t from_seq, bool follow,
-                                   const std::function<void(const rpc::EventView&)>& on_event) {
+absl::Status ClusterClient::Events(uint64_t from_seq, const OnEvent& on_event) {
   grpc::ClientContext context;
-  if (!follow) SetDeadline(context, absl::Now() + timeout_);
+  SetDeadline(context, absl::Now() + timeout_);
   rpc::EventsRequest request;
   request.set_from_seq(from_seq);
-  request.set_follow(follow);
   const auto reader = stub_->Events(&context, request);
   rpc::EventView event;
   while (reader->Read(&event)) on_event(event);
-  return FromGrpc(reader->Finish(), absl::StrCat("control at ", address_));
+  return Called(reader->Finish());
+}
+
+absl::Status ClusterClient::Follow(uint64_t from_seq, const OnEvent& on_event, Cancellation& cancellation) {
+  rpc::EventsRequest request;
+  request.set_from_seq(from_seq);
+  request.set_follow(true);
+  while (true) {
+    grpc::ClientContext context;
+    if (!cancellation.Attach(&context)) return absl::OkStatus();
+    const auto reader = stub_->Events(&context, request);
+    rpc::EventView event;
+    while (reader->Read(&event)) {
+      on_event(event);
+      request.set_from_seq(event.seq() + 1);
+    }
+    absl::Status ended = Called(reader->Finish());
+    if (!cancellation.Attach(nullptr)) return absl::OkStatus();
+    if (!ended.ok() && CauseOf(ended) != Cause::kNoControl) return ended;
+    // A control that ends takes its connection with it a moment later.
+    channel_->WaitForStateChange(GRPC_CHANNEL_READY, absl::ToChronoTime(absl::Now() + kConnectTimeout));
+    channel_->WaitForConnected(absl::ToChronoTime(absl::Now() + kConnectTimeout));
+  }
 }
 
 }  // namespace flocker

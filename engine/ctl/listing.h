@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "engine/rpc/flocker.pb.h"
 
@@ -12,7 +13,11 @@ struct ListingOptions {
   bool deleted = false;   // datasets in the trash too
   bool live = true;       // those that are not
   bool symbols = false;   // ✅ and ⌛; only for a terminal that can show them
+  bool colour = false;
 };
+
+// The datasets that the options choose, by name.
+std::vector<rpc::DatasetView> Listed(const rpc::ViewReply& view, const ListingOptions& options);
 
 // SERVER ADDRESS and, beyond Flocker's two columns, NAME STATE.
 std::string FormatNodes(const rpc::ViewReply& view, const ListingOptions& options);

@@ -7,12 +7,24 @@ namespace {
 
 constexpr std::string_view kGap = "   ";
 constexpr std::string_view kWide[] = {"✅", "⌛"};
+constexpr std::string_view kSequence = "\033[";  // up to an 'm'
 
 }  // namespace
+
+std::string Painted(std::string_view text, Paint paint) {
+  const std::string_view colour = paint == Paint::kGreen ? "32" : paint == Paint::kYellow ? "33" : "31";
+  std::string painted(kSequence);
+  painted.append(colour).append("m").append(text).append(kSequence).append("0m");
+  return painted;
+}
 
 size_t DisplayWidth(std::string_view text) {
   size_t width = 0;
   for (size_t i = 0; i < text.size(); ++i) {
+    if (text.substr(i, kSequence.size()) == kSequence) {
+      i = std::min(text.find('m', i), text.size());
+      continue;
+    }
     if ((static_cast<unsigned char>(text[i]) & 0xC0) == 0x80) continue;  // a continuation byte
     ++width;
     for (const std::string_view symbol : kWide) {

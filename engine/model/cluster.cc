@@ -79,6 +79,20 @@ void Cluster::PutNode(Node node) {
   nodes_[id] = std::move(node);
 }
 
+void Cluster::EraseNode(const NodeId& id) {
+  nodes_.erase(id);
+  liveness_.erase(id);
+  drained_.erase(id);
+}
+
+void Cluster::SetDrained(const NodeId& id, bool drained) {
+  if (drained) {
+    drained_.insert(id);
+  } else {
+    drained_.erase(id);
+  }
+}
+
 const Dataset* Cluster::Find(const DatasetId& id) const {
   const auto it = datasets_.find(id);
   return it == datasets_.end() ? nullptr : &it->second;

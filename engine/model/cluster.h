@@ -24,7 +24,11 @@ class Cluster {
   void Put(Dataset dataset);
   void Erase(const DatasetId& id);
   void PutNode(Node node);
+  // Of a node that nothing refers to any more (CheckRemovable).
+  void EraseNode(const NodeId& id);
   void SetLiveness(const NodeId& id, Liveness liveness) { liveness_[id] = liveness; }
+  // A drained node takes no datasets that it does not have.
+  void SetDrained(const NodeId& id, bool drained);
   void set_valve_closed(bool closed) { valve_closed_ = closed; }
   void SetCutOff(const DatasetId& id, bool cut_off);
   // Bytes it takes of the pool, as was seen last. False when that is what was known.
@@ -37,6 +41,7 @@ class Cluster {
   const Node* FindNodeName(std::string_view name) const;
 
   Liveness LivenessOf(const NodeId& id) const;  // kDown for a node nobody knows
+  bool Drained(const NodeId& id) const { return drained_.contains(id); }
   // Many nodes vanished together: fences need `force` (DESIGN §4).
   bool valve_closed() const { return valve_closed_; }
 
@@ -61,6 +66,7 @@ class Cluster {
   std::map<DatasetId, Dataset> datasets_;
   std::map<NodeId, Node> nodes_;
   std::map<NodeId, Liveness> liveness_;
+  std::set<NodeId> drained_;
   std::map<std::string, DatasetId, std::less<>> names_;
   std::map<NodeId, std::set<DatasetId>> of_node_;
   std::set<DatasetId> cut_off_;

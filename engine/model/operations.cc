@@ -5,6 +5,7 @@
 #include "engine/base/status.h"
 #include "engine/model/exchange.h"
 #include "engine/model/names.h"
+#include "engine/model/nodes.h"
 #include "engine/model/planner.h"
 #include "engine/model/size.h"
 
@@ -14,20 +15,6 @@ namespace {
 // Flocker v1's limits (flocker-v1.md §1.5).
 constexpr size_t kMaxMetadata = 16;
 constexpr size_t kMaxMetadataText = 256;
-
-std::string NodeLabel(const Cluster& cluster, const NodeId& id) {
-  const Node* node = cluster.FindNode(id);
-  return node != nullptr ? node->name : id.str();
-}
-
-absl::Status CheckConnected(const Cluster& cluster, const NodeId& node) {
-  if (cluster.LivenessOf(node) == Liveness::kConnected) return absl::OkStatus();
-  if (cluster.FindNode(node) == nullptr) {
-    return Refuse(Cause::kNodeDown, absl::StrCat("no node has the id ", node.str(), "; see flockerctl list-nodes"));
-  }
-  return Refuse(Cause::kNodeDown, absl::StrCat("node ", NodeLabel(cluster, node),
-                                               " is not connected; start its flocker-agent or choose another node"));
-}
 
 absl::Status CheckMetadata(const std::map<std::string, std::string>& metadata) {
   if (metadata.size() > kMaxMetadata) return Refuse(Cause::kRange, "more than 16 metadata keys");
@@ -109,7 +96,7 @@ absl::StatusOr<Dataset> PlanCreate(const Cluster& cluster, const CreateWish& wis
   RETURN_IF_ERROR(CheckMetadata(wish.metadata));
   ASSIGN_OR_RETURN(const uint64_t size, CheckSize(wish.size == 0 ? kDefaultSize : wish.size));
   RETURN_IF_ERROR(CheckFree(cluster, wish.name, DatasetId()));
-  RETURN_IF_ERROR(CheckConnected(cluster, wish.node));
+  RETURN_IF_ERROR(CheckTakes(cluster, wish.node));
   Dataset dataset;
   dataset.id = wish.id;
   dataset.metadata = wish.metadata;
@@ -136,7 +123,7 @@ absl::StatusOr<Dataset> PlanRename(const Cluster& cluster, const RenameWish& wis
     dataset.operation.done = true;
     return dataset;
   }
-  RETURN_IF_ERROR(CheckConnected(cluster, wish.node));
+  RETURN_IF_ERROR(CheckTakes(cluster, wish.node));
   RETURN_IF_ERROR(CheckValve(cluster, dataset, wish.force));
   dataset.desired.node = wish.node;
   dataset.desired.force = wish.force;
@@ -168,7 +155,7 @@ absl::StatusOr<Dataset> PlanRestore(const Cluster& cluster, const RestoreWish& w
   RETURN_IF_ERROR(CheckFree(cluster, name, wish.id));
   const std::optional<NodeId> node = wish.node ? wish.node : dataset.desired.node;
   if (!node) return Refuse(Cause::kInvalid, absl::StrCat("dataset ", dataset.name, " was on no node; say which one"));
-  RETURN_IF_ERROR(CheckConnected(cluster, *node));
+  RETURN_IF_ERROR(CheckTakes(cluster, *node));
   dataset.Begin({.id = wish.operation_id, .kind = "restore", .done = true});
   dataset.SetName(name);
   dataset.desired = {.node = node, .name = name};
@@ -238,7 +225,7 @@ absl::StatusOr<std::pair<Dataset, Dataset>> PlanExchange(const Cluster& cluster,
   for (Dataset* dataset : {&one, &two}) {
     if (!dataset->desired.node) return Refuse(Cause::kInvalid, absl::StrCat(dataset->name, " is on no node"));
     if (moves) {
-      RETURN_IF_ERROR(CheckConnected(cluster, *dataset->desired.node));
+      RETURN_IF_ERROR(CheckTakes(cluster, *dataset->desired.node));
       RETURN_IF_ERROR(CheckValve(cluster, *dataset, wish.force));
       dataset->desired.force = wish.force;
     }

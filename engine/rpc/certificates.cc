@@ -14,7 +14,9 @@ absl::StatusOr<std::string> Read(const std::string& path) {
   auto text = ReadFile(path);
   if (text.ok()) return text;
   return Refuse(Cause::kInvalid,
-                absl::StrCat(std::string(text.status().message()), "; flockerctl ca makes certificates"));
+                absl::StrCat(std::string(text.status().message()),
+                             "; flockerctl ca makes certificates, --insecure goes without them on a network that is "
+                             "nobody else's"));
 }
 
 }  // namespace

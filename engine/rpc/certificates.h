@@ -14,6 +14,8 @@
 
 namespace flocker {
 
+inline constexpr char kCertificateDirectory[] = "/etc/flocker";
+
 struct CertificateFiles {
   std::string cluster;      // cluster.crt: whom all others must be signed by
   std::string certificate;  // control-service.crt, node.crt or <user>.crt

@@ -1,13 +1,11 @@
 #include "engine/rpc/credentials.h"
 
-#include <arpa/inet.h>
 #include <grpc/grpc_security_constants.h>
 #include <grpc/support/log.h>
 #include <grpcpp/security/auth_metadata_processor.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
-#include <netinet/in.h>
 
 #include <utility>
 
@@ -117,28 +115,14 @@ void LogAsOurs(gpr_log_func_args* line) {
 
 bool IsUnixAddress(const std::string& address) { return absl::StartsWith(address, "unix:"); }
 
-bool IsLocalAddress(const std::string& address) {
-  if (IsUnixAddress(address)) return true;
-  const std::string host = address.substr(0, address.rfind(':'));
-  in_addr ipv4{};
-  if (inet_pton(AF_INET, host.c_str(), &ipv4) == 1) return ntohl(ipv4.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
-  return host == "localhost" || host == "[::1]";
-}
-
-absl::Status CheckTransport(const Transport& transport, const std::string& address) {
-  if (IsLocalAddress(address) || !transport.certificates.empty() || transport.insecure) return absl::OkStatus();
-  return Refuse(Cause::kForbidden,
-                absl::StrCat(address,
-                             " is on a network, where without certificates anybody could take part: give "
-                             "--certificates (flockerctl ca makes them), or --insecure on a network that is "
-                             "nobody else's"));
+bool UsesCertificates(const Transport& transport, const std::string& address) {
+  return !transport.insecure && !IsUnixAddress(address);
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ClientCredentials(const Transport& transport,
                                                                             const std::string& address, Role role,
                                                                             const std::string& user) {
-  RETURN_IF_ERROR(CheckTransport(transport, address));
-  if (transport.certificates.empty() || IsUnixAddress(address)) return grpc::InsecureChannelCredentials();
+  if (!UsesCertificates(transport, address)) return grpc::InsecureChannelCredentials();
   const CertificateFiles files = FilesIn(transport.certificates, role, user);
   ASSIGN_OR_RETURN(const Identity identity, LoadIdentity(files, CertificateNow()));
   gpr_set_log_function(LogAsOurs);
@@ -155,22 +139,16 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ClientCredentials(cons
   return grpc::experimental::TlsCredentials(options);
 }
 
-absl::Status CheckListener(const Transport& transport, const std::string& address) {
-  RETURN_IF_ERROR(CheckTransport(transport, address));
-  if (transport.certificates.empty() || IsUnixAddress(address)) return absl::OkStatus();
-  return LoadIdentity(FilesIn(transport.certificates, Role::kControl), CertificateNow()).status();
-}
-
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ListenerCredentials(const Transport& transport,
                                                                              const std::string& address) {
-  RETURN_IF_ERROR(CheckListener(transport, address));
-  if (IsUnixAddress(address)) return grpc::InsecureServerCredentials();
-  if (transport.certificates.empty()) {
-    spdlog::warn("{} has no certificates: whoever reaches it is let in, and everything can be read on its way",
-                 address);
+  if (!UsesCertificates(transport, address)) {
+    if (!IsUnixAddress(address)) {
+      spdlog::warn("{} is insecure: whoever reaches it is let in, and everything can be read on its way", address);
+    }
     return grpc::InsecureServerCredentials();
   }
   const CertificateFiles files = FilesIn(transport.certificates, Role::kControl);
+  RETURN_IF_ERROR(LoadIdentity(files, CertificateNow()).status());
   gpr_set_log_function(LogAsOurs);
   grpc::experimental::TlsServerCredentialsOptions options(
       std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(files.key, files.certificate, files.cluster,

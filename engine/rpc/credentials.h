@@ -12,33 +12,27 @@
 
 namespace flocker {
 
-// How a process is reached, or reaches another.
+// How a process is reached, or reaches another, when that is not by a unix socket.
 struct Transport {
-  std::string certificates;  // the directory of its certificate files; empty: it has none
-  bool insecure = false;     // without certificates it may speak over a network all the same
+  std::string certificates = kCertificateDirectory;
+  bool insecure = false;  // without them: anybody may listen or take part
 };
 
-// Is it a unix socket's; is it one that only processes of this machine reach (127.0.0.0/8, ::1, localhost, or unix)?
 bool IsUnixAddress(const std::string& address);
-bool IsLocalAddress(const std::string& address);
 
-// kForbidden when speaking to or at `address` would let strangers in or be read by them: it is not of this machine, and
-// there are neither certificates nor `insecure`.
-absl::Status CheckTransport(const Transport& transport, const std::string& address);
+// Whether what goes to or comes from `address` is to be protected by certificates: not a unix socket's, nor if
+// insecure.
+bool UsesCertificates(const Transport& transport, const std::string& address);
 
-// For a channel to `address`: TLS with the files as they are now, where certificates are given and it is no unix
-// socket; a server that is not this cluster's control is refused with the rule that failed. Fails as LoadIdentity does
-// and as CheckTransport.
+// For a channel to `address`: TLS with the files as they are now, if it uses certificates; a server that is not this
+// cluster's control is refused with the rule that failed. Fails as LoadIdentity does.
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ClientCredentials(const Transport& transport,
                                                                             const std::string& address, Role role,
                                                                             const std::string& user = "user");
 
-// Whether ListenerCredentials would succeed now.
-absl::Status CheckListener(const Transport& transport, const std::string& address);
-
 // For a listener of flocker-control's. TLS 1.2 or later, both sides with certificates; the files are looked at every
 // second, and a connection begins with what they were then. Each call is held to CheckPeer and CheckCall, on a
-// connection that lasts, too. Refusals are lines in the log. Fails as LoadIdentity does and as CheckTransport.
+// connection that lasts, too. Refusals are lines in the log. Fails as LoadIdentity does.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ListenerCredentials(const Transport& transport,
                                                                              const std::string& address);
 

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "engine/base/file.h"
 #include "engine/base/status.h"
 #include "tests/harness/wait.h"
 
@@ -38,6 +39,13 @@ TestCluster::TestCluster(ClusterOptions options)
       outer_owner_(std::getenv("FLOCKER_OWNER")) {
   setenv("FLOCKER_OWNER", dir().c_str(), 1);
   std::filesystem::permissions(dir(), std::filesystem::perms(0755));  // tests are other users, too
+  if (options_.docker_plugin) {
+    // As systemd makes "/": what is mounted here reaches the namespaces that dockerd lives in.
+    if (mount(dir().c_str(), dir().c_str(), nullptr, MS_BIND, nullptr) != 0 ||
+        mount(nullptr, dir().c_str(), nullptr, MS_SHARED, nullptr) != 0) {
+      ADD_FAILURE() << ErrnoStatus(errno, absl::StrCat("cannot make ", dir(), " a shared mount"));
+    }
+  }
   if (options_.pool.empty()) std::filesystem::create_directory(pool_);
   const auto limit = [](const std::string& path, uint64_t bytes) {
     if (bytes != 0 && mount("tmpfs", path.c_str(), "tmpfs", 0, absl::StrCat("size=", bytes).c_str()) != 0) {
@@ -88,6 +96,7 @@ TestCluster::TestCluster(ClusterOptions options)
     } else {
       agent.insert(agent.end(), {"--control", listen});
     }
+    if (options_.docker_plugin) agent.insert(agent.end(), {"--docker-socket", DockerPlugins(node) + "/flocker.sock"});
     agent.insert(agent.end(), options_.agent_flags.begin(), options_.agent_flags.end());
     agents_[node] = std::make_unique<Daemon>(agent, scratch_ / (node + ".log"));
   }
@@ -122,6 +131,7 @@ TestCluster::~TestCluster() {
     std::cerr << "-- control.log\n" << control_->log();
     for (const auto& [node, agent] : agents_) std::cerr << "-- " << node << ".log\n" << agent->log();
   }
+  if (options_.docker_plugin) umount2(dir().c_str(), MNT_DETACH);
   setenv("FLOCKER_OWNER", outer_owner_.c_str(), 1);
 }
 
@@ -220,13 +230,13 @@ pid_t TestCluster::LunServer(const std::string& dataset) {
 }
 
 pid_t TestCluster::TreeDaemon(const std::string& node) const {
-  for (const std::string& line : Belongings()) {
-    const std::vector<std::string> words = absl::StrSplit(line, ' ');
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     pid_t pid = -1;
-    if (absl::StrContains(line, "/flocker-fs ") && absl::StrContains(line, absl::StrCat(" --node ", node, " ")) &&
-        absl::SimpleAtoi(words[1], &pid)) {
-      return pid;
-    }
+    if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
+    const auto name = ReadFile(entry.path().string() + "/comm");
+    if (!name.ok() || *name != "flocker-fs\n") continue;
+    const auto arguments = ReadFile(entry.path().string() + "/cmdline");
+    if (arguments.ok() && absl::StrContains(*arguments, tree(node) + std::string(1, '\0'))) return pid;
   }
   return -1;
 }

@@ -37,6 +37,7 @@ struct ClusterOptions {
   bool certificates = false;  // nodes reach control by TCP with certificates, made by `flockerctl ca`
   std::vector<std::string> control_flags;
   std::vector<std::string> agent_flags;
+  bool docker_plugin = false;  // at DockerPlugins(node)/flocker.sock
   std::string agent_binaries;  // a directory with flocker-agent, flocker-lun and flocker-fs; empty: the build's
 };
 
@@ -74,6 +75,8 @@ class TestCluster {
 
   std::string dir() const { return scratch_.path(); }
   std::string tree(const std::string& node) const { return scratch_ / ("tree." + node); }
+  // The directory with the node's plugin for dockerd.
+  std::string DockerPlugins(const std::string& node) const { return scratch_ / ("plugins." + node); }
   // Where the dataset is in the tree of the node it is on.
   std::string Path(const std::string& node, const std::string& dataset) const;
   // Its mount outside the tree, or an empty text when it is not on that node.

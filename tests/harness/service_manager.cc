@@ -67,6 +67,11 @@ std::vector<std::string> ServiceManager::Names() const {
   return names;
 }
 
+bool ServiceManager::Heard(const std::string& state) const {
+  const MutexLock lock(mutex_);
+  return heard_.contains(state);
+}
+
 void ServiceManager::Store(const std::string& name, unique_fd fd) {
   const MutexLock lock(mutex_);
   store_[name] = std::move(fd);
@@ -103,12 +108,13 @@ bool ServiceManager::ReceiveOne() {
   std::string name;
   bool store = false;
   bool remove = false;
+  const MutexLock lock(mutex_);
   for (absl::string_view line : absl::StrSplit(absl::string_view(text.data(), static_cast<size_t>(got)), '\n')) {
+    heard_.insert(std::string(line));
     if (absl::ConsumePrefix(&line, "FDNAME=")) name = std::string(line);
     store = store || line == "FDSTORE=1";
     remove = remove || line == "FDSTOREREMOVE=1";
   }
-  const MutexLock lock(mutex_);
   if (store && fd) store_[name] = std::move(fd);
   if (remove) store_.erase(name);
   return true;

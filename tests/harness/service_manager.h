@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -27,6 +28,8 @@ class ServiceManager {
   void Prepare(ChildOptions& options);
   // The names in the store, in their order.
   std::vector<std::string> Names() const;
+  // Whether the service has ever told that, as "READY=1".
+  bool Heard(const std::string& state) const;
   // Puts one there as if an earlier agent had.
   void Store(const std::string& name, unique_fd fd);
 
@@ -39,6 +42,7 @@ class ServiceManager {
   unique_fd stop_;
   mutable Mutex mutex_;
   std::map<std::string, unique_fd> store_ GUARDED_BY(mutex_);
+  std::set<std::string> heard_ GUARDED_BY(mutex_);
   std::thread thread_;  // last: it uses all of the above
 };
 

@@ -10,10 +10,8 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "engine/base/file.h"
 #include "engine/base/unique_fd.h"
 #include "engine/volume/mountinfo.h"
@@ -141,9 +139,8 @@ TEST_F(DescriptorStore, AgentAndFlockerFsKilledTogetherLeaveTheTreeMounted) {
   ASSERT_TRUE(before.ok() && before->has_value());
   for (int round = 0; round < 3; ++round) {
     kill(cluster_.agent("alpha").pid(), SIGKILL);
-    const std::vector<std::string> words = absl::StrSplit(ReadFile(cluster_.dir() + "/alpha/fs.pid").value_or(""), ' ');
-    pid_t pid = 0;
-    ASSERT_TRUE(absl::SimpleAtoi(words[0], &pid));
+    const pid_t pid = cluster_.TreeDaemon("alpha");
+    ASSERT_GT(pid, 0);
     ASSERT_EQ(kill(pid, SIGKILL), 0);
     cluster_.agent("alpha").Kill();
     ASSERT_TRUE(cluster_.StartAgent("alpha").ok());
@@ -153,6 +150,11 @@ TEST_F(DescriptorStore, AgentAndFlockerFsKilledTogetherLeaveTheTreeMounted) {
     EXPECT_EQ((*after)->id, (*before)->id) << "it is another mount";
   }
   EXPECT_EQ(ReadFile(path).value_or("unread"), "xxxtent\n");
+}
+
+TEST_F(DescriptorStore, TheAgentSaysThatItIsReadyAndThatItLives) {
+  ASSERT_TRUE(cluster_.Start().ok());
+  EXPECT_TRUE(Eventually(absl::Seconds(20), [&] { return manager_.Heard("READY=1") && manager_.Heard("WATCHDOG=1"); }));
 }
 
 TEST_F(DescriptorStore, WhatNobodyClaimsIsClosedAndRemoved) {

@@ -134,20 +134,25 @@ class Matrix : public ::testing::TestWithParam<Cell> {
     const auto found = world_->ReadData(node);
     ASSERT_TRUE(found.ok()) << found.status();
     EXPECT_TRUE(*found == data) << "the data is not what was written and fsynced";
+    const absl::Status others = world_->CheckOther();
+    EXPECT_TRUE(others.ok()) << others;
   }
 
   // Back to a cluster without datasets.
   void Clear(Rest rest) {
     if (rest == Rest::kAbsent) return;
-    const std::string id = world_->TheDataset().value().id();
-    rpc::OperationRequest destroy;
-    destroy.mutable_destroy()->set_dataset_id(id);
-    rpc::OperationRequest purge;
-    purge.mutable_purge()->set_dataset_id(id);
-    const absl::Status destroyed = world_->Execute(destroy);
-    EXPECT_TRUE(destroyed.ok()) << destroyed;
-    const absl::Status purged = world_->Execute(purge);
-    EXPECT_TRUE(purged.ok()) << purged;
+    const auto view = world_->View();
+    ASSERT_TRUE(view.ok()) << view.status();
+    for (const rpc::DatasetView& dataset : view->datasets()) {
+      rpc::OperationRequest destroy;
+      destroy.mutable_destroy()->set_dataset_id(dataset.id());
+      rpc::OperationRequest purge;
+      purge.mutable_purge()->set_dataset_id(dataset.id());
+      const absl::Status destroyed = world_->Execute(destroy);
+      EXPECT_TRUE(destroyed.ok()) << destroyed;
+      const absl::Status purged = world_->Execute(purge);
+      EXPECT_TRUE(purged.ok()) << purged;
+    }
     const auto settled = world_->Settle({Rest::kAbsent}, kSettleTimeout);
     EXPECT_TRUE(settled.ok()) << "after its purge: " << settled.status();
   }

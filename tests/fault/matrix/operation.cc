@@ -32,7 +32,7 @@ struct Operation::Kind {
 };
 
 const Operation::Kind& Operation::KindOf(std::string_view name) {
-  static constexpr std::array<Kind, 9> kKinds = {{
+  static constexpr std::array<Kind, 10> kKinds = {{
       {"create", Rest::kAbsent, Rest::kOnAlpha},
       {"move", Rest::kOnAlpha, Rest::kOnBeta},
       {"destroy", Rest::kOnAlpha, Rest::kTrashed},
@@ -40,6 +40,7 @@ const Operation::Kind& Operation::KindOf(std::string_view name) {
       {"purge", Rest::kTrashed, Rest::kAbsent},
       {"renew", Rest::kOnAlpha, Rest::kOnAlpha},
       {"grow", Rest::kOnAlpha, Rest::kOnAlpha},
+      {"exchange", Rest::kOnAlpha, Rest::kOnBeta},
       {"fence", Rest::kOnAlpha, Rest::kOnBeta},
       {"refuse", Rest::kOnAlpha, Rest::kOnBeta},
   }};
@@ -65,6 +66,7 @@ absl::Status Operation::Prepare() {
   create_.set_size(kMinSize);
   create_.set_root_mode(0755);
   if (kind_.from != Rest::kAbsent) RETURN_IF_ERROR(MakeDataset());
+  if (kind_.name == "exchange") RETURN_IF_ERROR(world_.AddOther(RandomHex(kDataBytes / 2)));
   RETURN_IF_ERROR(Compose());
   if (kind_.name == "refuse") return HideMount();
   return kind_.name == "fence" ? TakeAlphaDown() : absl::OkStatus();
@@ -144,6 +146,9 @@ absl::Status Operation::Compose() {
   } else if (kind_.name == "grow") {
     request_.mutable_change()->set_dataset_id(dataset.id());
     request_.mutable_change()->set_size(2 * kMinSize);
+  } else if (kind_.name == "exchange") {
+    request_.mutable_exchange()->set_dataset_id(dataset.id());
+    request_.mutable_exchange()->set_other_id(world_.other());
   } else {
     request_.mutable_rename()->set_dataset_id(dataset.id());
     request_.mutable_rename()->set_name("db");

@@ -19,6 +19,7 @@
 #include "engine/base/status.h"
 #include "engine/base/unique_fd.h"
 #include "engine/ctl/client.h"
+#include "engine/model/size.h"
 #include "engine/volume/mountinfo.h"
 #include "tests/harness/wait.h"
 
@@ -124,13 +125,42 @@ absl::Status World::CutSession() {
 absl::StatusOr<rpc::ViewReply> World::View() const { return ClusterClient(control_address(), absl::Seconds(5)).View(); }
 
 absl::Status World::Execute(const rpc::OperationRequest& request) const {
-  return ClusterClient(control_address(), absl::Seconds(30)).Execute(request);
+  return ClusterClient(control_address(), absl::Seconds(30)).Execute(request).status();
 }
 
 absl::StatusOr<rpc::DatasetView> World::TheDataset() const {
   ASSIGN_OR_RETURN(const rpc::ViewReply view, View());
-  if (view.datasets_size() != 1) return absl::NotFoundError("there is no dataset");
-  return view.datasets(0);
+  for (const rpc::DatasetView& dataset : view.datasets()) {
+    if (dataset.id() != other_) return dataset;
+  }
+  return absl::NotFoundError("there is no dataset");
+}
+
+absl::Status World::AddOther(const std::string& data) {
+  rpc::OperationRequest create;
+  create.mutable_create()->set_name("other");
+  ASSIGN_OR_RETURN(*create.mutable_create()->mutable_node_id(), NodeId("beta"));
+  create.mutable_create()->set_size(kMinSize);
+  create.mutable_create()->set_root_mode(0755);
+  RETURN_IF_ERROR(Execute(create));
+  ASSIGN_OR_RETURN(const rpc::ViewReply view, View());
+  for (const rpc::DatasetView& dataset : view.datasets()) {
+    if (dataset.name() == "other") other_ = dataset.id();
+  }
+  RETURN_IF_ERROR(Settle({Rest::kOnAlpha}, absl::Minutes(1)).status());
+  other_data_ = data;
+  return WriteData("beta", data);
+}
+
+absl::Status World::CheckOther() const {
+  if (other_.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const rpc::ViewReply view, View());
+  for (const rpc::DatasetView& dataset : view.datasets()) {
+    if (dataset.id() != other_) continue;
+    ASSIGN_OR_RETURN(const std::string found, ReadData(dataset.name() == "db" ? "alpha" : "beta"));
+    return found == other_data_ ? absl::OkStatus() : absl::DataLossError("the other's data is not what was written");
+  }
+  return absl::NotFoundError("the other dataset is gone");
 }
 
 absl::StatusOr<std::string> World::NodeId(const std::string& node) const {
@@ -142,8 +172,13 @@ absl::StatusOr<std::string> World::NodeId(const std::string& node) const {
 }
 
 absl::StatusOr<std::string> World::DataPath(const std::string& node) const {
-  ASSIGN_OR_RETURN(const rpc::DatasetView dataset, TheDataset());
-  return absl::StrCat(cluster_.dir(), "/", node, "/mnt/", dataset.id(), ".", dataset.mount_epoch(), "/data");
+  ASSIGN_OR_RETURN(const rpc::ViewReply view, View());
+  ASSIGN_OR_RETURN(const std::string id, NodeId(node));
+  for (const rpc::DatasetView& dataset : view.datasets()) {
+    if (dataset.node_id() != id) continue;
+    return absl::StrCat(cluster_.dir(), "/", node, "/mnt/", dataset.id(), ".", dataset.mount_epoch(), "/data");
+  }
+  return absl::NotFoundError(absl::StrCat("there is no dataset on ", node));
 }
 
 absl::Status World::WriteData(const std::string& node, const std::string& data) const {
@@ -182,8 +217,32 @@ absl::StatusOr<Rest> World::Settle(const std::set<Rest>& allowed, absl::Duration
     unrest = Unrest(allowed, found);
     return unrest.empty();
   });
+  if (settled && found == Rest::kAbsent) other_.clear();
   if (settled) return found;
   return absl::DeadlineExceededError(absl::StrCat("after ", absl::FormatDuration(timeout), ": ", unrest));
+}
+
+std::string World::DatasetUnrest(const rpc::DatasetView& dataset, const std::map<std::string, std::string>& names,
+                                 Rest& found) const {
+  struct stat lun {};
+  if (stat(absl::StrCat(cluster_.dir(), "/pool/", dataset.id(), ".img").c_str(), &lun) != 0 ||
+      static_cast<uint64_t>(lun.st_size) != dataset.size()) {
+    return absl::StrCat("its LUN has ", lun.st_size, " bytes and not ", dataset.size());
+  }
+  if (dataset.phase() == "trashed" && dataset.deleted()) {
+    found = Rest::kTrashed;
+    return "";
+  }
+  if (dataset.phase() != "attached" || dataset.node_id() != dataset.desired_node_id() || dataset.deleted()) {
+    return absl::StrCat("it is ", dataset.phase(), " ", dataset.error());
+  }
+  const std::string& node = names.at(dataset.node_id());
+  found = node == "alpha" ? Rest::kOnAlpha : Rest::kOnBeta;
+  if (!other_.empty() && dataset.name() != (node == "alpha" ? "db" : "other")) {
+    return absl::StrCat("what is on ", node, " is called ", dataset.name());
+  }
+  if (access(cluster_.Path(node, dataset.name()).c_str(), F_OK) == 0) return "";
+  return std::string(ErrnoStatus(errno, absl::StrCat("the tree of ", node, " does not show it")).message());
 }
 
 std::string World::Unrest(const std::set<Rest>& allowed, Rest& found) const {
@@ -194,32 +253,22 @@ std::string World::Unrest(const std::set<Rest>& allowed, Rest& found) const {
     if (!node.connected()) return absl::StrCat(node.name(), " is not connected");
     names[node.id()] = node.name();
   }
-  if (view->datasets_size() > 1) return absl::StrCat(view->datasets_size(), " datasets");
+  const auto datasets = static_cast<size_t>(view->datasets_size());
+  if (datasets > (other_.empty() ? 1U : 2U)) return absl::StrCat(datasets, " datasets");
   found = Rest::kAbsent;
-  std::string on;
+  Rest others = Rest::kAbsent;
   for (const rpc::DatasetView& dataset : view->datasets()) {
-    struct stat lun {};
-    if (stat(absl::StrCat(cluster_.dir(), "/pool/", dataset.id(), ".img").c_str(), &lun) != 0 ||
-        static_cast<uint64_t>(lun.st_size) != dataset.size()) {
-      return absl::StrCat("its LUN has ", lun.st_size, " bytes and not ", dataset.size());
-    }
-    if (dataset.phase() == "attached" && dataset.node_id() == dataset.desired_node_id() && !dataset.deleted()) {
-      on = names[dataset.node_id()];
-      found = on == "alpha" ? Rest::kOnAlpha : Rest::kOnBeta;
-    } else if (dataset.phase() == "trashed" && dataset.deleted()) {
-      found = Rest::kTrashed;
-    } else {
-      return absl::StrCat("it is ", dataset.phase(), " ", dataset.error());
-    }
+    const std::string unrest = DatasetUnrest(dataset, names, dataset.id() == other_ ? others : found);
+    if (!unrest.empty()) return absl::StrCat(dataset.name(), ": ", unrest);
   }
   if (!allowed.contains(found)) return absl::StrCat("it is ", RestName(found).data());
-  std::string unrest = ArrayUnrest(static_cast<size_t>(view->datasets_size()), on.empty() ? 0 : 1);
-  for (const char* node : kNodes) {
-    if (unrest.empty()) unrest = NodeUnrest(node, on == node ? 1 : 0);
-    if (unrest.empty() && on == node && access(cluster_.Path(node, "db").c_str(), F_OK) != 0) {
-      unrest = std::string(ErrnoStatus(errno, absl::StrCat("the tree of ", node, " does not show it")).message());
-    }
-  }
+  if (others != Rest::kAbsent && others == found) return absl::StrCat("both are ", RestName(found).data());
+  const auto on = [&](Rest rest) { return static_cast<size_t>((found == rest) + (others == rest)); };
+  const size_t on_alpha = on(Rest::kOnAlpha);
+  const size_t on_beta = on(Rest::kOnBeta);
+  std::string unrest = ArrayUnrest(datasets, on_alpha + on_beta);
+  if (unrest.empty()) unrest = NodeUnrest("alpha", on_alpha);
+  if (unrest.empty()) unrest = NodeUnrest("beta", on_beta);
   return unrest;
 }
 

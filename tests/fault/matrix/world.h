@@ -1,5 +1,5 @@
-// The cluster that the cells of the matrix share, with at most one dataset, "db": who can be killed in it, what must be
-// true of it when it has come to rest.
+// The cluster that the cells of the matrix share, with at most one dataset, "db", and for an exchange another, "other",
+// on beta: who can be killed in it, what must be true of it when it has come to rest.
 #pragma once
 
 #include <cstdint>
@@ -51,13 +51,20 @@ class World {
   absl::Status Execute(const rpc::OperationRequest& request) const;
   // Of the one dataset; NotFound when there is none.
   absl::StatusOr<rpc::DatasetView> TheDataset() const;
+  // A second dataset, attached on beta, with that data in it. From now on, until there is none at all, it rests on the
+  // node that the first does not rest on; and what is on alpha is called "db", what is on beta "other".
+  absl::Status AddOther(const std::string& data);
+  const std::string& other() const { return other_; }  // its id; empty when there is none
+  absl::Status CheckOther() const;                     // its data is what it was
   absl::StatusOr<std::string> NodeId(const std::string& node) const;
-  // The file in the dataset, which is on `node`: written and fsynced, read back past every cache.
+  // The file in the dataset that rests on `node`: written and fsynced, read back past every cache.
   absl::Status WriteData(const std::string& node, const std::string& data) const;
   absl::StatusOr<std::string> ReadData(const std::string& node) const;
 
  private:
   std::string Unrest(const std::set<Rest>& allowed, Rest& found) const;
+  std::string DatasetUnrest(const rpc::DatasetView& dataset, const std::map<std::string, std::string>& names,
+                            Rest& found) const;
   std::string NodeUnrest(const std::string& node, size_t attached) const;
   std::string ArrayUnrest(size_t datasets, size_t attached) const;
   absl::StatusOr<std::string> DataPath(const std::string& node) const;
@@ -66,6 +73,8 @@ class World {
 
   mutable TestCluster cluster_;
   bool array_down_ = false;
+  std::string other_;
+  std::string other_data_;
 };
 
 }  // namespace flocker::testing

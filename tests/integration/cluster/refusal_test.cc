@@ -131,5 +131,18 @@ TEST_F(PoolFull, ADatasetThatDoesNotFitIsNotHalfMade) {
   EXPECT_EQ(third.exit_code, 0) << third.output;
 }
 
+TEST(AgentStart, InAMountNamespaceOfItsOwnIsRefused) {
+  const ScratchDir scratch;
+  const std::string agent = absl::StrCat(FLOCKER_BIN_DIR, "/flocker-agent --name x --control unix:/nowhere --root ",
+                                         scratch / "root", " --tree ", scratch / "tree");
+  // The shell is process 1, in a namespace that the agent is not in.
+  const auto tried = RunCommand(
+      {"unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", absl::StrCat("unshare --mount ", agent, " || exit 1")},
+      absl::Seconds(20));
+  ASSERT_TRUE(tried.ok()) << tried.status();
+  EXPECT_EQ(tried->exit_code, 1);
+  EXPECT_TRUE(absl::StrContains(tried->output, "not the mount namespace of process 1")) << tried->output;
+}
+
 }  // namespace
 }  // namespace flocker::testing

@@ -10,9 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "engine/base/file.h"
 #include "engine/base/unique_fd.h"
 #include "engine/volume/mountinfo.h"
@@ -25,11 +23,7 @@ namespace {
 
 class TreeProcess : public ClusterTest {
  protected:
-  pid_t Pid() const {
-    const std::vector<std::string> words = absl::StrSplit(ReadFile(cluster_.dir() + "/alpha/fs.pid").value_or(""), ' ');
-    pid_t pid = -1;
-    return absl::SimpleAtoi(words[0], &pid) ? pid : -1;
-  }
+  pid_t Pid() const { return cluster_.TreeDaemon("alpha"); }
   // The tree's mount, by its number; 0 when there is none.
   int Mount() const {
     const auto mount = FindMount(cluster_.tree("alpha"));
@@ -40,7 +34,7 @@ class TreeProcess : public ClusterTest {
     const pid_t before = Pid();
     ASSERT_GT(before, 0);
     ASSERT_EQ(kill(before, signal), 0);
-    ASSERT_TRUE(Eventually(absl::Seconds(20), [&] { return Pid() != before; }));
+    ASSERT_TRUE(Eventually(absl::Seconds(20), [&] { return Pid() > 0 && Pid() != before; }));
   }
 };
 
@@ -82,6 +76,22 @@ TEST_F(TreeProcess, KilledUnderAnAgentThatWasRestartedKeepsItsMount) {
   EXPECT_EQ(Mount(), before);
 }
 
+TEST_F(TreeProcess, ASuccessorWhoseAgentDiesAtOnceIsFoundByTheNextAgent) {
+  MakeOnAlpha("db");
+  const int before = Mount();
+  const unique_fd file(open((cluster_.Path("alpha", "db") + "/file").c_str(), O_RDONLY | O_CLOEXEC));
+  const pid_t first = Pid();
+  ASSERT_EQ(kill(first, SIGKILL), 0);
+  pid_t successor = -1;
+  ASSERT_TRUE(Eventually(absl::Seconds(20), [&] { return (successor = Pid()) > 0 && successor != first; }));
+  cluster_.agent("alpha").Kill();
+  ASSERT_TRUE(cluster_.StartAgent("alpha").ok());
+  EXPECT_EQ(Pid(), successor);
+  EXPECT_EQ(Mount(), before);
+  char byte = 0;
+  EXPECT_EQ(pread(file.get(), &byte, 1, 0), 1);
+}
+
 TEST_F(TreeProcess, UnmountedBySomebodyElseIsMountedAnew) {
   MakeOnAlpha("db");
   const pid_t before = Pid();
@@ -111,16 +121,47 @@ TEST(TreeUpgrade, OfItsBinaryFailsNothing) {
   const std::string file = cluster.Path("alpha", "db") + "/file";
   ASSERT_EQ(WriteFile(file, "content\n"), 0);
   const auto before = FindMount(cluster.tree("alpha"));
-  const std::string pid = ReadFile(cluster.dir() + "/alpha/fs.pid").value_or("");
+  const pid_t pid = cluster.TreeDaemon("alpha");
   // A program that runs is replaced, not overwritten.
   fs::copy_file(absl::StrCat(FLOCKER_BIN_DIR, "/flocker-fs"), binaries / "new");
   fs::rename(binaries / "new", binaries / "flocker-fs");
   ASSERT_TRUE(cluster.agent("alpha").Stop().ok());
   ASSERT_TRUE(cluster.StartAgent("alpha").ok());
   EXPECT_TRUE(Eventually(absl::Seconds(20), [&] {
-    return ReadFile(cluster.dir() + "/alpha/fs.pid").value_or(pid) != pid;
+    const pid_t now = cluster.TreeDaemon("alpha");
+    return now > 0 && now != pid;
   })) << cluster.agent("alpha").log();
   EXPECT_EQ(ReadFile(file).value_or("unread"), "content\n");
+  const auto after = FindMount(cluster.tree("alpha"));
+  ASSERT_TRUE(before.ok() && before->has_value() && after.ok() && after->has_value());
+  EXPECT_EQ((*after)->id, (*before)->id);
+}
+
+TEST(TreeHello, OneThatNeverSaysItIsFollowedByTheNext) {
+  namespace fs = std::filesystem;
+  const ScratchDir binaries;
+  for (const char* name : {"flocker-agent", "flocker-lun"}) {
+    fs::copy_file(absl::StrCat(FLOCKER_BIN_DIR, "/", name), binaries / name);
+  }
+  // The second that is started hangs, with the mount's descriptors in its hands.
+  const std::string count = binaries / "started";
+  ASSERT_TRUE(ReplaceFile(binaries / "flocker-fs",
+                          absl::StrCat("#!/bin/sh\necho x >>", count, "\n[ $(wc -l <", count,
+                                       ") -eq 2 ] && exec sleep 1000\nexec ", FLOCKER_BIN_DIR, "/flocker-fs \"$@\"\n"))
+                  .ok());
+  ASSERT_EQ(chmod((binaries / "flocker-fs").c_str(), 0755), 0);
+  TestCluster cluster({.nodes = {"alpha"}, .agent_binaries = binaries.path()});
+  ASSERT_TRUE(cluster.Start().ok());
+  ASSERT_EQ(MakeDir(cluster.Path("alpha", "db")), 0) << cluster.Why("db");
+  const std::string file = cluster.Path("alpha", "db") + "/file";
+  ASSERT_EQ(WriteFile(file, "content\n"), 0);
+  const unique_fd held(open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  const auto before = FindMount(cluster.tree("alpha"));
+  ASSERT_EQ(kill(cluster.TreeDaemon("alpha"), SIGKILL), 0);
+  char byte = 0;
+  EXPECT_EQ(pread(held.get(), &byte, 1, 0), 1);  // waits for the third
+  EXPECT_EQ(byte, 'c');
+  EXPECT_EQ(ReadFile(count).value_or("unread"), "x\nx\nx\n");
   const auto after = FindMount(cluster.tree("alpha"));
   ASSERT_TRUE(before.ok() && before->has_value() && after.ok() && after->has_value());
   EXPECT_EQ((*after)->id, (*before)->id);

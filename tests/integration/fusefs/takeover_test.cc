@@ -402,6 +402,63 @@ TEST_F(Takeover, AnOperationUnderWayIsAskedForAgainUnderItsIdAndAnsweredOnce) {
   EXPECT_NE(stat(Tree("beta/removed").c_str(), &about), 0);
 }
 
+TEST_F(Takeover, WhatWasAskedForIsAskedAgainUntilControlIsThere) {
+  auto made = Later([&] { return MakeDir(Tree("alpha/fresh")); });
+  const auto first = agent_->NextOperation();
+  ASSERT_TRUE(first.has_value());
+  daemon_->Kill();
+  const CatalogDataset fresh = Add("fresh", alpha_, Phase::kProvisioning);  // it was done
+  agent_->SetReachable(false);
+  ASSERT_NO_FATAL_FAILURE(StartSuccessor());
+  for (int i = 0; i < 3; ++i) {
+    const auto again = agent_->NextOperation();
+    ASSERT_TRUE(again.has_value());
+    EXPECT_EQ(again->id(), first->id());
+    EXPECT_FALSE(Done(made, absl::ZeroDuration())) << made.get();
+    i < 2 ? agent_->Reply(again->id(), "no-control") : agent_->Reply(again->id(), "", fresh.id.str());
+  }
+  ASSERT_TRUE(Done(made, absl::Seconds(5)));
+  EXPECT_EQ(made.get(), 0);
+}
+
+TEST_F(Takeover, WhatWasAskedForIsInProgressWhenControlStaysAway) {
+  ASSERT_NO_FATAL_FAILURE(StartDaemon({"--op-timeout", "2"}));
+  before_ = Mount();
+  const CatalogDataset removed = Add("removed", beta_);
+  auto gone = Later([&] { return RemoveDir(Tree("beta/removed")); });
+  ASSERT_TRUE(agent_->NextOperation().has_value());
+  daemon_->Kill();
+  agent_->Stop();
+  ASSERT_TRUE(daemon_->Start().ok());
+  ASSERT_TRUE(Done(gone, absl::Seconds(20)));  // 5 s for the agent, 2 s for the operation
+  EXPECT_EQ(gone.get(), EINPROGRESS);
+}
+
+TEST_F(Takeover, OpenFilesWaitWhileTheCatalogueIsNotFilledYet) {
+  const unique_fd file(open((root_ + "/file").c_str(), O_RDWR | O_CLOEXEC));
+  const unique_fd closed(open((root_ + "/file").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(file && closed);
+  daemon_->Kill();
+  // As by an agent of another release, which cannot read the old one and has not heard of control yet.
+  ASSERT_TRUE(std::filesystem::remove(scratch_ / "catalog"));
+  auto catalog = CatalogWriter::Open(scratch_ / "catalog", {alpha_, "alpha", true});
+  ASSERT_TRUE(catalog.ok()) << catalog.status();
+  catalog_ = *std::move(catalog);
+  ASSERT_NO_FATAL_FAILURE(StartSuccessor());
+  auto written = Later([&] { return pwrite(file.get(), "C", 1, 0) == 1 ? 0 : errno; });
+  EXPECT_FALSE(Done(written, absl::Milliseconds(300))) << written.get();
+  CatalogChange told;
+  told.nodes = {{alpha_, "alpha", true}, {beta_, "beta", true}};
+  told.datasets = {data_};
+  ASSERT_TRUE(catalog_->Publish(told).ok());
+  agent_->Changed();
+  ASSERT_TRUE(Done(written, absl::Seconds(5)));
+  EXPECT_EQ(written.get(), 0);
+  EXPECT_EQ(Read(file.get(), 7, 0), "Content");
+  EXPECT_EQ(agent_->Gate(data_.id, absl::Milliseconds(50)), 2u) << "what nobody used since is open, too";
+  agent_->Ungate(data_.id);
+}
+
 TEST_F(Takeover, AnOrderlyHandOverFailsNothing) {
   std::atomic<bool> stop{false};
   std::vector<std::future<int>> users;

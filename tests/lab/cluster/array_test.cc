@@ -8,9 +8,12 @@ namespace {
 
 class ArrayOutage : public Scenario {
  protected:
-  // node1 writes while `outage` happens to the array machine; the writer sees a pause and no error.
+  // node2 has a dataset, too. node1 writes while `outage` happens to the array machine; the writer sees a pause and no
+  // error.
   void OnlyAPause(const std::function<absl::Status()>& outage) {
     Create(1);
+    const std::string other = Path(2) + "-other";
+    Run(node(2), "mkdir " + other + " && ls " + other);
     RecordWriter writer(node(1), "only", Path(1) + "/records");
     ASSERT_TRUE(writer.Start());
     ASSERT_TRUE(writer.WaitFor(20, absl::Minutes(1)));
@@ -24,6 +27,8 @@ class ArrayOutage : public Scenario {
     ASSERT_TRUE(writer.WaitFor(before + 20, absl::Minutes(2)));
     EXPECT_EQ(writer.Error(), "");
     writer.End();
+    // Every target and every grant is back, not only those of whoever waits for them.
+    Run(node(2), "echo there >" + other + "/file && sync " + other + "/file && rmdir " + other);
     // What is on the LUN, not in node1's memory.
     Move(node(3), 1, 2);
     const auto records = ReadRecords(node(2), Path(2) + "/records");

@@ -77,6 +77,19 @@ TEST_F(LaterKernel, TheLunServerIsKilledUnderLoad) {
       10, [&] { Run(node(1), "kill -9 $(pidof flocker-lun)"); }, Load(Path(1)));
 }
 
+class UnderSystemd : public Disturbance {
+ protected:
+  UnderSystemd() : Disturbance({.nodes = 3, .systemd = true}) {}
+};
+
+// Nobody of ours is left: systemd's descriptor store keeps what the successors go on with.
+TEST_F(UnderSystemd, AgentAndLunServerAreKilledTogetherUnderLoad) {
+  NobodyNotices(
+      5, [&] { Run(node(1), "kill -9 $(pidof flocker-agent) $(pidof flocker-lun)"); }, Load(Path(1)));
+  EXPECT_EQ(Run(node(1), "systemctl show --property NRestarts --value flocker-agent"), "5\n");
+  EXPECT_EQ(Run(node(1), "grep -c 'its flocker-lun ended with the agent' /data/log/agent.log"), "5\n");
+}
+
 TEST_F(Disturbance, TheTimeOfDayJumps) {
   int days = 0;
   NobodyNotices(4, [&] {

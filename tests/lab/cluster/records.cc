@@ -105,8 +105,8 @@ void RecordWriter::End() {
   EXPECT_TRUE(ended.ok()) << ended.status();
 }
 
-std::vector<std::pair<std::string, int>> ReadRecords(Machine& machine, const std::string& file) {
-  std::vector<std::pair<std::string, int>> runs;
+Records ReadRecords(Machine& machine, const std::string& file) {
+  Records runs;
   const absl::Status pushed = machine.guest().Push("/run/reader.py", kReader);
   const auto read = machine.guest().Run("python3 /run/reader.py " + file, absl::Minutes(2));
   if (!pushed.ok() || !read.ok() || read->exit_code != 0) {

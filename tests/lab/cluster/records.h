@@ -39,8 +39,11 @@ class RecordWriter {
   const std::string volume_;
 };
 
-// Each writer whose records are in the file, in their order there, with its last record; adds a failure when a record
-// is damaged, missing or out of order, or when two writers' records mix. A last line without its end is no record.
-std::vector<std::pair<std::string, int>> ReadRecords(Machine& machine, const std::string& file);
+// Each writer whose records are in a file, in their order there, with its last record.
+using Records = std::vector<std::pair<std::string, int>>;
+
+// Adds a failure when a record is damaged, missing or out of order, or when two writers' records mix. A last line
+// without its end is no record.
+Records ReadRecords(Machine& machine, const std::string& file);
 
 }  // namespace flocker::lab

@@ -126,6 +126,21 @@ void Scenario::Move(Machine& by, int from, int to) {
   Report("move", absl::Now() - start);
 }
 
+void Scenario::FailOver(RecordWriter& first, RecordWriter& second, Records& records) {
+  ASSERT_TRUE(first.Start());
+  ASSERT_TRUE(first.WaitFor(20, absl::Minutes(1)));
+  const int acknowledged = first.Acknowledged();
+  const absl::Time cut = absl::Now();
+  node(1).PowerCut();
+  Move(node(2), 1, 2);
+  ASSERT_TRUE(second.Start());
+  Report("failover, from the power cut to the first record on the other node", absl::Now() - cut);
+  second.End();
+  records = ReadRecords(node(2), Path(2) + "/records");
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_GE(records[0].second, acknowledged);
+}
+
 void Scenario::Report(const std::string& what, absl::Duration took) {
   absl::StrAppend(&report_, "-- ", what, ": ", absl::FormatDuration(absl::Trunc(took, absl::Milliseconds(10))), "\n");
 }

@@ -41,6 +41,10 @@ class Scenario : public ::testing::Test {
   // `mv` of the dataset, asked on machine `by`; returns when it can be used there.
   void Move(Machine& by, int from, int to);
 
+  // `first` writes on node1, which loses its power; node2 takes the dataset, and `second` writes there. What `first`
+  // had acknowledged is there. `records`: all there are in the end, in Path(2)/records.
+  void FailOver(RecordWriter& first, RecordWriter& second, Records& records);
+
   // A figure in the scenario's report, as "failover: 7.2 s".
   void Report(const std::string& what, absl::Duration took);
 

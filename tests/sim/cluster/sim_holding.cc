@@ -211,6 +211,7 @@ void SimHolding::Adopt() {
 }
 
 void SimHolding::Wake() {
+  if (growing_ && NextLocalStep(attachment_) == LocalStep::kReportAttached) TellControl(LocalStep::kReportAttached);
   if (std::exchange(woken_, true)) return;
   machine_.After(life_, absl::Microseconds(20), [this] {
     woken_ = false;
@@ -224,6 +225,7 @@ void SimHolding::Work() {
     if (step == LocalStep::kNone) return;
     if (TellControl(step)) continue;
     stepping_ = true;
+    growing_ = step == LocalStep::kGrow;
     sim_.Say("agent   ", machine_.name(), " ", key_.first.Short(), " e", attachment_.epoch, " ",
              LocalStepName(step).data());
     const absl::Duration takes = sim_.random.Percent(10)
@@ -240,6 +242,7 @@ void SimHolding::Work() {
 
 void SimHolding::Finish(LocalStep step, uint64_t epoch, const absl::Status& status) {
   stepping_ = false;
+  growing_ = false;
   if (step == LocalStep::kGrow && attachment_.epoch != epoch) return Wake();
   if (step == LocalStep::kDrop) {
     Report(not_held_ ? rpc::Report::NOT_HELD : rpc::Report::DROPPED, "cleaned up");

@@ -78,6 +78,7 @@ class SimHolding {
   const MountKey key_;
   Attachment attachment_;
   std::optional<AttachOrder> order_;
+  bool growing_ = false;
   bool paused_ = false;
   bool over_ = false;
   bool stepping_ = false;

@@ -57,6 +57,9 @@ const std::vector<CallList>& AttributeCalls() {
       as 65533 chown f -1 65533 = EPERM
       as 65533 chown f -1 -1
       chmod f 06555
+      as 65534 chown f -1 -1
+      mode f = 0555
+      chmod f 06555
       as 65534 chown f -1 65534
       mode f = 0555
       chmod f 06555

@@ -19,7 +19,6 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
@@ -43,8 +42,7 @@ absl::Duration Length() {
 // Kills the flocker-fs of alpha, lets its successor live for a while, kills that one, until it is destroyed.
 class Killer {
  public:
-  explicit Killer(const TestCluster& cluster)
-      : pid_file_(cluster.dir() + "/alpha/fs.pid"), thread_([this] { Run(); }) {}
+  explicit Killer(const TestCluster& cluster) : cluster_(cluster), thread_([this] { Run(); }) {}
   ~Killer() { Stop(); }
   // How many it killed.
   int Stop() {
@@ -68,15 +66,14 @@ class Killer {
         while (!stopping_ && changed_.WaitUntil(lock, until)) continue;
         if (stopping_) return;
       }
-      const std::vector<std::string> words = absl::StrSplit(ReadFile(pid_file_).value_or(""), ' ');
-      pid_t pid = 0;
-      if (!absl::SimpleAtoi(words[0], &pid) || pid == last || kill(pid, SIGKILL) != 0) continue;
+      const pid_t pid = cluster_.TreeDaemon("alpha");
+      if (pid <= 0 || pid == last || kill(pid, SIGKILL) != 0) continue;
       last = pid;
       ++kills_;
     }
   }
 
-  const std::string pid_file_;
+  const TestCluster& cluster_;
   Mutex mutex_;
   CondVar changed_;
   bool stopping_ GUARDED_BY(mutex_) = false;

@@ -72,5 +72,21 @@ TEST(FormatNodes, ShowsWhoIsConnected) {
   EXPECT_NE(FormatNodes(view, {}).find("down"), std::string::npos);
 }
 
+TEST(FormatNodes, ShowsWhichAreDrained) {
+  rpc::ViewReply view = OneAttached();
+  view.mutable_nodes(0)->set_drained(true);
+  EXPECT_NE(FormatNodes(view, {}).find("alpha   connected, drained\n"), std::string::npos);
+}
+
+TEST(FormatDatasets, PaintsTheStatusWithoutMovingAColumn) {
+  EXPECT_EQ(FormatDatasets(OneAttached(), {.symbols = true, .colour = true}),
+            "DATASET                                SIZE     METADATA    STATUS        SERVER\n"
+            "8af507ae-5c24-4d55-9d39-c16ff7fce7b9   15.00G   name=Test   \033[32mattached ✅\033[0m   bf5d33ee "
+            "(10.0.0.11)\n");
+  rpc::ViewReply view = OneAttached();
+  view.mutable_datasets(0)->set_error("no");
+  EXPECT_NE(FormatDatasets(view, {.colour = true}).find("\033[31mattached\033[0m"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace flocker

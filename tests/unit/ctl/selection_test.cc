@@ -9,6 +9,7 @@ namespace flocker {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::Pair;
 
 rpc::ViewReply TwoOfEach() {
@@ -30,7 +31,13 @@ TEST(SelectNode, TakesANameOrAPrefixOfAnId) {
   EXPECT_EQ(SelectNode(TwoOfEach(), "bf5")->name(), "alpha");
 }
 
-TEST(SelectNode, RefusesAnAmbiguousPrefix) { EXPECT_EQ(CauseOfNode("bf"), Cause::kInvalid); }
+TEST(SelectNode, RefusesAnAmbiguousPrefixAndNamesTheCandidates) {
+  EXPECT_EQ(CauseOfNode("bf"), Cause::kInvalid);
+  const std::string message(SelectNode(TwoOfEach(), "bf").status().message());
+  EXPECT_THAT(message, HasSubstr("bf5d33ee-0000-4000-8000-000000000001 (alpha), bf08ad17"));
+}
+
+TEST(SelectNode, TakesAnIdInUpperCase) { EXPECT_EQ(SelectNode(TwoOfEach(), "BF5D")->name(), "alpha"); }
 
 TEST(SelectNode, RefusesWhatFitsNothing) {
   EXPECT_EQ(CauseOfNode("gamma"), Cause::kNotFound);

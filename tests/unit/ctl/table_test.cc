@@ -23,6 +23,7 @@ TEST(Table, LeavesNoBlanksAtTheEndOfALine) { EXPECT_EQ(FormatTable({{"A", "B"}, 
 TEST(DisplayWidth, CountsCharactersNotBytes) {
   EXPECT_EQ(DisplayWidth("größe"), 5U);
   EXPECT_EQ(DisplayWidth("⌛"), 2U);
+  EXPECT_EQ(DisplayWidth(Painted("größe", Paint::kRed)), 5U);
 }
 
 }  // namespace

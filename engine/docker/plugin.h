@@ -1,0 +1,51 @@
+// Docker's volume plugin in the agent: the driver, its sockets, the thread they live on.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/docker/http_server.h"
+#include "engine/docker/request.h"
+#include "engine/docker/volume_driver.h"
+#include "engine/model/ids.h"
+#include "engine/rpc/flocker.pb.h"
+
+namespace flocker::docker {
+
+class Plugin {
+ public:
+  struct Config {
+    NodeId node;                       // this one
+    std::vector<std::string> sockets;  // dockerd calls the driver by the file's name without its suffix
+    Profiles profiles = DefaultProfiles();
+  };
+  // Serves when it returns. The world's functions are called on a thread of the plugin's, and may be from then on.
+  static absl::StatusOr<std::unique_ptr<Plugin>> Start(const Config& config, VolumeDriver::World world);
+  ~Plugin();
+  Plugin(const Plugin&) = delete;
+  Plugin& operator=(const Plugin&) = delete;
+
+  // From any thread, at once: what control answered (also to others), and that this node's view has news.
+  void OnReply(const rpc::OperationReply& reply);
+  void OnChanged();
+
+ private:
+  Plugin(const Config& config, VolumeDriver::World world);
+  void OnRequest(HttpServer::Request request, const HttpServer::Respond& respond);
+  // Ticks while somebody waits.
+  void Tick();
+
+  boost::asio::io_context context_;
+  boost::asio::steady_timer timer_;
+  bool ticking_ = false;
+  VolumeDriver driver_;  // on the thread alone, like all of the above
+  std::vector<std::unique_ptr<HttpServer>> servers_;
+  std::thread thread_;
+};
+
+}  // namespace flocker::docker
