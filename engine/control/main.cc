@@ -196,6 +196,9 @@ void FeedWatchdog(Runner& runner) {
 // Returns only when it cannot begin.
 absl::Status Serve(const Config& config, char** argv) {
   RETURN_IF_ERROR(ForbidCoreDumps());
+  for (const std::string& address : config.listening.addresses) {
+    RETURN_IF_ERROR(CheckListener(config.listening.transport, address));
+  }
   RETURN_IF_ERROR(MakeDirectories(config.data, 0700));
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksdbStore> store, RocksdbStore::Open(config.data));
   ASSIGN_OR_RETURN(const Snapshot snapshot, store->Load());

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "engine/base/status.h"
@@ -35,8 +34,7 @@ void Append(std::vector<Check> checks, std::vector<Check>& to) {
 std::vector<Check> Diagnose(Context& context) {
   const std::set<MachineRole> roles = RolesAsked(context.arguments.role);
   std::vector<Check> checks = CheckMachine(ReadMachine(roles), roles);
-  // A unix socket is this machine's own.
-  if (!absl::StartsWith(context.client.address(), "unix:")) {
+  if (UsesCertificates(context.arguments.transport, context.client.address())) {
     Append(CheckCertificates(context.arguments.transport.certificates, absl::Now()), checks);
   }
   const absl::Time from = absl::Now();

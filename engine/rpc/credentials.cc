@@ -139,8 +139,14 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ClientCredentials(cons
   return grpc::experimental::TlsCredentials(options);
 }
 
+absl::Status CheckListener(const Transport& transport, const std::string& address) {
+  if (!UsesCertificates(transport, address)) return absl::OkStatus();
+  return LoadIdentity(FilesIn(transport.certificates, Role::kControl), CertificateNow()).status();
+}
+
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ListenerCredentials(const Transport& transport,
                                                                              const std::string& address) {
+  RETURN_IF_ERROR(CheckListener(transport, address));
   if (!UsesCertificates(transport, address)) {
     if (!IsUnixAddress(address)) {
       spdlog::warn("{} is insecure: whoever reaches it is let in, and everything can be read on its way", address);
@@ -148,7 +154,6 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ListenerCredentials(con
     return grpc::InsecureServerCredentials();
   }
   const CertificateFiles files = FilesIn(transport.certificates, Role::kControl);
-  RETURN_IF_ERROR(LoadIdentity(files, CertificateNow()).status());
   gpr_set_log_function(LogAsOurs);
   grpc::experimental::TlsServerCredentialsOptions options(
       std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(files.key, files.certificate, files.cluster,

@@ -30,6 +30,9 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> ClientCredentials(cons
                                                                             const std::string& address, Role role,
                                                                             const std::string& user = "user");
 
+// Whether ListenerCredentials would succeed now.
+absl::Status CheckListener(const Transport& transport, const std::string& address);
+
 // For a listener of flocker-control's. TLS 1.2 or later, both sides with certificates; the files are looked at every
 // second, and a connection begins with what they were then. Each call is held to CheckPeer and CheckCall, on a
 // connection that lasts, too. Refusals are lines in the log. Fails as LoadIdentity does.

@@ -118,7 +118,10 @@ absl::StatusOr<Peer> CheckPeer(X509* certificate, X509* cluster, const std::set<
   const auto names = Entries(X509_get_subject_name(certificate), NID_commonName);
   const auto peer = names.size() == 1 ? PeerFromCommonName(names[0]) : std::nullopt;
   if (!peer) {
-    return Broken("name", absl::StrCat("its common name '", absl::Utf8SafeCEscape(absl::StrJoin(names, "', '")),
+    const auto escaped = [](std::string* out, const std::string& name) {
+      absl::StrAppend(out, absl::Utf8SafeCEscape(name));
+    };
+    return Broken("name", absl::StrCat("its common name '", absl::StrJoin(names, "', '", escaped),
                                        "' is not control-service, node-<UUID> or user-<name>"));
   }
   if (!accepted.contains(peer->role)) {

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
@@ -57,6 +58,7 @@ absl::StatusOr<ServerHello> Shake(int port, const ClientHello& client) {
     SSL_CTX_use_PrivateKey(context.get(), key.get());
   }
   ASSIGN_OR_RETURN(const unique_fd fd, ConnectTo(port));
+  std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to sockets as to files, and the server may be done with us
   const SslPtr connection(SSL_new(context.get()));
   SSL_set_fd(connection.get(), fd.get());
   ERR_clear_error();

@@ -6,14 +6,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/file.h"
+#include "engine/rpc/channel.h"
 #include "tests/contract/tls/handshake.h"
 #include "tests/contract/tls/world.h"
 #include "tests/harness/wait.h"
 
 namespace flocker::testing {
 namespace {
-
-using ::testing::HasSubstr;
 
 class Reload : public ::testing::Test {
  protected:
@@ -46,6 +45,8 @@ TEST_F(Reload, FilesThatDoNotFitAreOnlyAwaited) {
   const KeyedCertificate renewed = world_.Issue({Role::kControl, ""});
   ASSERT_TRUE(ReplaceFile(world_.control_files().key, renewed.key).ok());
   EXPECT_TRUE(world_.Says("gRPC: ")) << "that they do not fit";
+  EXPECT_FALSE(View(OpenChannel(world_.address())).ok()) << "without TLS";
+  EXPECT_FALSE(View(world_.Channel(ada_)).ok());
   ASSERT_TRUE(ReplaceFile(world_.control_files().certificate, renewed.certificate).ok());
   EXPECT_TRUE(Serves(renewed));
   std::filesystem::remove(world_.control_files().key);
@@ -62,7 +63,7 @@ TEST_F(Reload, ANewAuthorityEndsTheOldOnesCertificates) {
   PutFiles(world_.control_files(), successor.Pem()->certificate, control);
   const auto eve = RawChannel(world_.address(), successor.Pem()->certificate,
                               *successor.Issue({Role::kUser, "eve"}, {}, ValidNow()));
-  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return View(eve).ok(); }));
+  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return View(eve).ok(); })) << world_.NewLog();
   EXPECT_EQ(View(channel).error_code(), grpc::StatusCode::PERMISSION_DENIED) << "on the connection that it had";
   EXPECT_FALSE(View(RawChannel(world_.address(), successor.Pem()->certificate, ada_)).ok());
 }
@@ -71,7 +72,7 @@ TEST_F(Reload, NothingOlderThanTls12) {
   for (const int version : {TLS1_VERSION, TLS1_1_VERSION}) {
     const auto old = Shake(world_.port(), {.keyed = ada_, .max_version = version});
     ASSERT_FALSE(old.ok()) << old->protocol;
-    EXPECT_THAT(std::string(old.status().message()), HasSubstr("protocol version"));
+    EXPECT_TRUE(world_.Says("unsupported protocol"));
   }
   const auto tls12 = Shake(world_.port(), {.keyed = ada_, .max_version = TLS1_2_VERSION});
   ASSERT_TRUE(tls12.ok()) << tls12.status();

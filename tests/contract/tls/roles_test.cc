@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "engine/base/file.h"
 #include "engine/rpc/channel.h"
 #include "tests/contract/tls/world.h"
 #include "tests/harness/wait.h"
@@ -181,6 +182,11 @@ TEST_F(Roles, NoListenerWithoutCertificatesUnlessItIsToldToBeInsecure) {
   EXPECT_NE(closed.exit_code, 0);
   EXPECT_THAT(closed.output, HasSubstr("cannot open /nowhere/cluster.crt"));
   EXPECT_THAT(closed.output, HasSubstr("flockerctl ca"));
+  const std::string yml = world_->dir() + "/control.yml";
+  ASSERT_TRUE(ReplaceFile(yml, "version: 1\ncertificates: /nowhere\n").ok());
+  EXPECT_THAT(run({"-c", yml}).output, HasSubstr("cannot open /nowhere/cluster.crt"));
+  ASSERT_TRUE(ReplaceFile(yml, "version: 1\ncertificates: /nowhere\ninsecure: true\n").ok());
+  EXPECT_THAT(run({"-c", yml}).output, HasSubstr("Is tgtd running?"));
 }
 
 mode_t ModeOf(const std::string& path) {

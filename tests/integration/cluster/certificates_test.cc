@@ -84,7 +84,7 @@ TEST_F(CertifiedCluster, AnAgentDoesNotStartOnAnotherNodesRoot) {
        cluster_.certified_address(), "--certificates", cluster_.Certificates("alpha"), "--tree", cluster_.tree("beta")},
       absl::Seconds(30));
   ASSERT_TRUE(run.ok()) << run.status();
-  EXPECT_NE(run->exit_code, 0);
+  EXPECT_EQ(run->exit_code, 78) << "flocker-agent.service's RestartPreventExitStatus";
   EXPECT_THAT(run->output, HasSubstr("flockerctl ca node --id " + IdAtRoot("beta")));
   ASSERT_TRUE(cluster_.StartAgent("beta").ok());
 }

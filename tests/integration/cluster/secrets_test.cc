@@ -16,14 +16,23 @@
 namespace flocker::testing {
 namespace {
 
-// Stands between control and the array's commands and notes those that carry a secret: how else would a test know one?
+// Stands between control and the array's commands and notes what it is given: how else would a test know a secret?
+constexpr char kRecord[] = R"(here=${0%/*}
+printf '%s\n' "$1" >>"$here/lines"
+case $1 in
+  *--password*)
+    IFS= read -r secret
+    printf '%s\n' "$secret" >>"$here/secrets"
+    printf '%s\n' "$secret" | sh -c "$1" ;;
+  *) exec sh -c "$1" ;;
+esac
+)";
+
 class Recorder {
  public:
   Recorder() {
     setenv("FLOCKER_LOG", "trace", 1);
-    const absl::Status written =
-        ReplaceFile(scratch_ / "record", absl::StrCat("case $1 in *--password*) printf '%s\\n' \"$1\" >>",
-                                                      scratch_ / "lines", " ;; esac\n", "exec sh -c \"$1\"\n"));
+    const absl::Status written = ReplaceFile(scratch_ / "record", kRecord);
     EXPECT_TRUE(written.ok()) << written;
   }
   ~Recorder() { unsetenv("FLOCKER_LOG"); }
@@ -32,13 +41,10 @@ class Recorder {
 
   std::string prefix() const { return absl::StrCat("sh ", scratch_ / "record"); }
   std::set<std::string> Secrets() const {
-    std::set<std::string> secrets;
-    for (const auto line : absl::StrSplit(ReadFile(scratch_ / "lines").value_or(""), '\n', absl::SkipEmpty())) {
-      const std::vector<std::string> parts = absl::StrSplit(line, "--password ");
-      secrets.insert(parts.at(1).substr(1, parts.at(1).find('\'', 1) - 1));
-    }
-    return secrets;
+    return absl::StrSplit(ReadFile(scratch_ / "secrets").value_or(""), '\n', absl::SkipEmpty());
   }
+  // What the prefix, an ssh where the array is elsewhere, has in its command line.
+  std::string Lines() const { return ReadFile(scratch_ / "lines").value_or(""); }
 
  private:
   const ScratchDir scratch_;
@@ -47,6 +53,7 @@ class Recorder {
 class ChapSecrets : private Recorder, public ClusterTest {
  protected:
   ChapSecrets() : ClusterTest({.control_flags = {"--tgtadm-prefix", prefix()}}) {}
+  using Recorder::Lines;
   using Recorder::Secrets;
 };
 
@@ -83,6 +90,8 @@ TEST_F(ChapSecrets, AreNowhereToBeRead) {
     if (!entry.is_regular_file() || path == cluster_.BackingFile("db")) continue;
     expect_none(path, ReadFile(path).value_or(""));
   }
+  EXPECT_THAT(Lines(), ::testing::HasSubstr("--op new --mode account"));
+  expect_none("the array's command lines", Lines());
   expect_none("the events", cluster_.Ctl({"events"}).output);
 
   // tgtadm has one in its command line for as long as it runs: two milliseconds.
