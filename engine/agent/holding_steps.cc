@@ -1,9 +1,8 @@
 // What a holding's steps do to this machine. Its orders, events and thread are in holding.cc.
-#include <linux/magic.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -96,9 +95,8 @@ absl::Status Holding::AttachLoopDevice() {
   const auto attached = FindLoop(FilePath());
   if (attached.ok() && attached->has_value()) return absl::OkStatus();
   // A LUN server that is on its way out leaves the empty file it was mounted over.
-  struct statfs at {};
-  if (statfs(FilePath().c_str(), &at) != 0) return ErrnoStatus(errno, absl::StrCat("cannot look at ", FilePath()));
-  if (at.f_type != FUSE_SUPER_MAGIC) return absl::UnavailableError(absl::StrCat(FilePath(), " is not served"));
+  ASSIGN_OR_RETURN(const std::optional<MountEntry> mount, FindMount(FilePath()));
+  if (!mount) return absl::UnavailableError(absl::StrCat(FilePath(), " is not served"));
   return AttachLoop(FilePath(), lun()->block_size()).status();
 }
 
@@ -219,11 +217,7 @@ absl::Status Holding::Unmount() {
   return UnmountForProof(NativePath());
 }
 
-absl::Status Holding::DetachLoopDevice() {
-  const auto loop = FindLoop(FilePath());
-  if (!loop.ok()) return loop.status();
-  return loop->has_value() ? DetachLoop(**loop, kDetachTimeout) : absl::OkStatus();
-}
+absl::Status Holding::DetachLoopDevice() { return DetachLoopOver(FilePath(), kDetachTimeout); }
 
 absl::Status Holding::StopLun() {
   const std::shared_ptr<LunServer> server = lun();
@@ -254,13 +248,9 @@ void Holding::Drop() {
   context_.publish(id_, 0, mount_epoch_);
   note(context_.tree->DropDescriptors(id_, mount_epoch_));
   for (const std::string& path : {NativePath(), FormatPath()}) note(DetachFilesystem(path));
-  const auto loop = FindLoop(FilePath());
-  note(loop.status());
-  if (loop.ok() && loop->has_value()) {
-    const absl::Status detached = DetachLoop(**loop, absl::ZeroDuration());
-    // Busy is no failure here: it detaches by itself when its last holder is gone.
-    if (!detached.ok() && CauseOf(detached) != Cause::kBusy) note(detached);
-  }
+  // Busy is no failure here: it detaches by itself when its last holder is gone.
+  const absl::Status detached = DetachLoopOver(FilePath(), absl::ZeroDuration());
+  if (!detached.ok() && CauseOf(detached) != Cause::kBusy) note(detached);
   note(DetachFuseMount(FilePath()));
   if (server != nullptr) server->Kill();
   context_.store->Remove(DescriptorStore::OfLun(id_, mount_epoch_));

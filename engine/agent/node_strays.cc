@@ -150,9 +150,7 @@ absl::Status KillServer(pid_t pid, const AttachmentKey& key, const std::string& 
 }
 
 absl::Status ClearLoop(const std::string& file) {
-  ASSIGN_OR_RETURN(const auto loop, FindLoop(file));
-  if (!loop) return absl::OkStatus();
-  const absl::Status detached = DetachLoop(*loop, absl::ZeroDuration());
+  const absl::Status detached = DetachLoopOver(file, absl::ZeroDuration());
   // Busy: it detaches by itself when its last holder is gone.
   return !detached.ok() && CauseOf(detached) == Cause::kBusy ? absl::OkStatus() : detached;
 }

@@ -12,6 +12,9 @@ namespace flocker {
 namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(10);
+// It gives up by itself before that: a tgtadm whose tgtd dies in the middle of an answer reads its end for ever, on a
+// whole core (usr/tgtadm.c takes a read of 0 bytes for progress), and may be on the array's head, or not ours any more.
+constexpr char kBounded[] = "exec timeout --kill-after=1 8 tgtadm -C ";
 
 std::string Flag(uint64_t number) { return absl::StrCat(number); }
 
@@ -21,8 +24,9 @@ absl::StatusOr<std::string> Tgtadm::Run(const std::string& op, const std::string
                                         const std::vector<std::string>& words, const std::string* secret) const {
   const std::string shown = absl::StrCat("tgtadm -C ", control_number_, " --op ", op, " --mode ", mode,
                                          words.empty() ? "" : " ", absl::StrJoin(words, " "));
-  // Only tgtadm itself has the secret in its command line, for want of another way: not the shell, nor ssh to it.
-  std::string line = absl::StrCat(secret != nullptr ? "IFS= read -r secret; " : "", "exec tgtadm -C ", control_number_,
+  // The secret is in the command lines of tgtadm and its timeout, for want of another way: not in the shell's, nor in
+  // that of an ssh to it.
+  std::string line = absl::StrCat(secret != nullptr ? "IFS= read -r secret; " : "", kBounded, control_number_,
                                   " --lld iscsi --op ", op, " --mode ", mode);
   for (const std::string& word : words) absl::StrAppend(&line, " ", ShellQuote(word));
   if (secret != nullptr) absl::StrAppend(&line, " --password \"$secret\"");

@@ -4,34 +4,39 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <vector>
 
 namespace flocker {
 namespace {
 
-void CloseAllBut(int keep) {
-  constexpr unsigned kFirst = 3;
-  if (keep < static_cast<int>(kFirst)) {
-    close_range(kFirst, UINT_MAX, 0);
-    return;
+// `keep`: in ascending order.
+void CloseAllBut(absl::Span<const int> keep) {
+  unsigned from = 3;
+  for (const int kept : keep) {
+    const auto number = static_cast<unsigned>(kept);
+    if (number < from) continue;
+    if (number > from) close_range(from, number - 1, 0);
+    from = number + 1;
   }
-  const auto kept = static_cast<unsigned>(keep);
-  if (kept > kFirst) close_range(kFirst, kept - 1, 0);
-  close_range(kept + 1, UINT_MAX, 0);
+  close_range(from, UINT_MAX, 0);
 }
 
 }  // namespace
 
-int CallApart(absl::FunctionRef<int()> call, int keep) {
+int CallApart(absl::FunctionRef<int()> call, absl::Span<const int> keep) {
+  std::vector<int> kept(keep.begin(), keep.end());
+  std::sort(kept.begin(), kept.end());
   const pid_t parent = getpid();
   const pid_t child = fork();
   if (child < 0) return errno;
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(ECANCELED);
-    CloseAllBut(keep);
+    CloseAllBut(kept);
     _exit(call());
   }
   int status = 0;

@@ -37,20 +37,22 @@ constexpr char kWords[] = R"sh(  esac
   if [[ -z $kind ]]; then
     case $command in
 )sh";
+// clang-format off: version 14 takes a part of it for code
 constexpr char kEnd[] = R"sh(    esac
     [[ $cur == -* ]] && kind=""
   fi
   case $kind in
     DIRECTORY) COMPREPLY=($(compgen -d -- "$cur")); return ;;
     FILE) COMPREPLY=($(compgen -f -- "$cur")); return ;;
-    DATASET | TRASHED | NODE) words+=" $(flockerctl names "$kind" 2>/dev/null)";
-;
-? *) return;
-;
-esac COMPREPLY = ($(compgen - W "$words" --"$cur"))
+    DATASET | TRASHED | NODE) words+=" $(flockerctl names "$kind" 2>/dev/null)" ;;
+    WORDS | "") ;;
+    *) return ;;
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
 complete -F _flockerctl flockerctl
 )sh";
+// clang-format on
 
 // What follows an option, or stands for an argument: words, or a kind of names.
 struct Wanted {

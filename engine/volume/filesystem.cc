@@ -76,7 +76,7 @@ absl::StatusOr<unique_fd> MakeDetachedMount(const MountRequest& request) {
   }
   const int created =
       CallApart([&] { return fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0 ? 0 : errno; },
-                context.get());
+                {context.get()});
   if (created != 0) {
     errno = created;
     return failed("superblock", context);
@@ -100,7 +100,7 @@ absl::Status FinishRoot(const unique_fd& mount, const FreshRoot& root, const std
         // after that.
         return syncfs(directory) == 0 ? 0 : errno;
       },
-      mount.get());
+      {mount.get()});
   if (finished == 0) return absl::OkStatus();
   return ErrnoStatus(finished, absl::StrCat("cannot make the fresh root directory on ", device,
                                             " ready (without lost+found, of uid ", root.uid, ", synced)"));

@@ -72,7 +72,7 @@ absl::Status GrowMounted(const std::string& device, const std::string& path) {
     return Refuse(Cause::kStale, absl::StrCat(path, " is not the filesystem of ", device));  // never the host's own
   }
   const uint64_t blocks = sizes.device / kBlock;
-  const int error = CallApart([&] { return ioctl(root.get(), kExt4ResizeFs, &blocks) == 0 ? 0 : errno; }, root.get());
+  const int error = CallApart([&] { return ioctl(root.get(), kExt4ResizeFs, &blocks) == 0 ? 0 : errno; }, {root.get()});
   if (error == 0) return absl::OkStatus();
   return ErrnoStatus(error, absl::StrCat("cannot grow the filesystem at ", path, " to ", blocks, " blocks"));
 }

@@ -2,13 +2,17 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -33,6 +37,7 @@ namespace {
 
 constexpr int kAttempts = 64;  // others may take the free device that we were shown before we configure it
 constexpr absl::Duration kPollInterval = absl::Milliseconds(1);
+constexpr absl::Duration kAttachPatience = absl::Seconds(5);  // far above what an attach takes whose server answers
 
 // The largest request of FUSE is 256 pages (fs/fuse/fuse_i.h, FUSE_MAX_MAX_PAGES); a larger one of the loop's would
 // only be cut in two uneven parts.
@@ -96,6 +101,46 @@ int LearnSize(int file) {
   return statx(file, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &learnt) == 0 ? 0 : errno;
 }
 
+// Opens the device if it is the one of that sequence: only held open can its number not change hands any more. A
+// descriptor; -1 and errno, ESTALE for another one.
+int OpenSame(const char* path, uint64_t sequence) {
+  const int device = open(path, O_RDONLY | O_CLOEXEC);
+  uint64_t now = 0;
+  if (device < 0 || ioctl(device, BLKGETDISKSEQ, &now) != 0) return -1;
+  if (now == sequence) return device;
+  errno = ESTALE;
+  return -1;
+}
+
+// Taken while `backing_file` is being attached: an abstract socket's name, free again when the last process that has it
+// has ended. For a child that outlives a killed agent may still be at it, and a file with two devices would be mounted
+// through one and proven free on the other.
+absl::StatusOr<unique_fd> ClaimAttaching(absl::string_view backing_file) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::string name = "flocker-attaches:";
+  const size_t room = sizeof(address.sun_path) - 1 - name.size();
+  if (backing_file.size() > room) backing_file.remove_prefix(backing_file.size() - room);  // what differs is at its end
+  absl::StrAppend(&name, backing_file);
+  std::memcpy(address.sun_path + 1, name.data(), name.size());  // unix(7): abstract names begin with a null byte
+  unique_fd claim(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!claim) return ErrnoStatus(errno, "cannot make a socket");
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  if (bind(claim.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0) return claim;
+  if (errno != EADDRINUSE) return ErrnoStatus(errno, absl::StrCat("cannot bind @", name));
+  return absl::UnavailableError(absl::StrCat(backing_file, " is being attached by somebody else at this moment"));
+}
+
+// LOOP_CONFIGURE, in the caller's child: opening, closing and configuring all ask the file's server, and wait for it
+// whatever signal comes.
+int Configure(const unique_fd& device, const std::string& backing_file, loop_config& config) {
+  const int file = open(backing_file.c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) return errno;
+  if (const int error = LearnSize(file); error != 0) return error;
+  config.fd = static_cast<uint32_t>(file);
+  return ioctl(device.get(), LOOP_CONFIGURE, &config) == 0 ? 0 : errno;
+}
+
 // Everything after LOOP_CONFIGURE; when it fails the caller detaches.
 absl::StatusOr<LoopDevice> Finish(int number, const std::string& backing_file) {
   ASSIGN_OR_RETURN(const LoopDevice loop, Describe(number));
@@ -115,20 +160,15 @@ absl::StatusOr<LoopDevice> Finish(int number, const std::string& backing_file) {
 std::string LoopDevice::path() const { return absl::StrCat("/dev/loop", number); }
 
 absl::StatusOr<LoopDevice> AttachLoop(const std::string& backing_file, uint32_t block_size) {
+  ASSIGN_OR_RETURN(const unique_fd claim, ClaimAttaching(backing_file));
   ASSIGN_OR_RETURN(const auto present, FindLoop(backing_file));
   if (present) {
     return Refuse(Cause::kExists, absl::StrCat(backing_file, " is already attached as ", present->path()));
-  }
-  const unique_fd file(open(backing_file.c_str(), O_RDWR | O_CLOEXEC));
-  if (!file) return ErrnoStatus(errno, absl::StrCat("cannot open ", backing_file, " for a loop device"));
-  if (const int error = LearnSize(file.get()); error != 0) {
-    return ErrnoStatus(error, absl::StrCat("cannot learn the size of ", backing_file));
   }
   const unique_fd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
   if (!control) return ErrnoStatus(errno, "cannot open /dev/loop-control (is the loop module loaded?)");
 
   loop_config config{};
-  config.fd = static_cast<uint32_t>(file.get());
   config.block_size = block_size;
   config.info.lo_flags = LO_FLAGS_DIRECT_IO;
   // For people with losetup; the kernel keeps 63 bytes of it, so nothing of ours relies on it.
@@ -140,9 +180,10 @@ absl::StatusOr<LoopDevice> AttachLoop(const std::string& backing_file, uint32_t 
     const std::string path = absl::StrCat("/dev/loop", number);
     const unique_fd device(open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!device) return ErrnoStatus(errno, absl::StrCat("cannot open ", path, " (/dev must be a devtmpfs)"));
-    if (ioctl(device.get(), LOOP_CONFIGURE, &config) != 0) {
-      if (errno == EBUSY) continue;
-      return ErrnoStatus(errno, absl::StrCat("cannot attach ", backing_file, " to ", path, " with ", block_size,
+    const int error = CallApart([&] { return Configure(device, backing_file, config); }, {device.get(), claim.get()});
+    if (error == EBUSY) continue;
+    if (error != 0) {
+      return ErrnoStatus(error, absl::StrCat("cannot attach ", backing_file, " to ", path, " with ", block_size,
                                              " byte blocks (LOOP_CONFIGURE)"));
     }
     auto loop = Finish(number, backing_file);
@@ -187,13 +228,13 @@ bool IsAttached(const LoopDevice& loop) {
 
 absl::Status DetachLoop(const LoopDevice& loop, absl::Duration timeout) {
   if (!IsAttached(loop)) return absl::OkStatus();
-  {
-    const unique_fd device(open(loop.path().c_str(), O_RDONLY | O_CLOEXEC));
-    if (!device) return ErrnoStatus(errno, absl::StrCat("cannot open ", loop.path(), " to detach it"));
-    if (!IsAttached(loop)) return absl::OkStatus();  // only now, held open, can the number not change hands any more
-    if (ioctl(device.get(), LOOP_CLR_FD) != 0 && errno != ENXIO) {
-      return ErrnoStatus(errno, absl::StrCat("cannot detach ", loop.path(), " from ", loop.backing_file));
-    }
+  const std::string path = loop.path();
+  const int error = CallApart([&] {
+    const int device = OpenSame(path.c_str(), loop.sequence);
+    return device >= 0 && ioctl(device, LOOP_CLR_FD) == 0 ? 0 : errno;
+  });
+  if (error != 0 && error != ESTALE && error != ENXIO) {
+    return ErrnoStatus(error, absl::StrCat("cannot detach ", path, " from ", loop.backing_file));
   }
   // LOOP_CLR_FD takes effect at the last close: ours just now, or that of whoever else has it open or mounted.
   const absl::Time deadline = SteadyNow() + timeout;
@@ -207,25 +248,38 @@ absl::Status DetachLoop(const LoopDevice& loop, absl::Duration timeout) {
   return absl::OkStatus();
 }
 
+absl::Status DetachLoopOver(const std::string& backing_file, absl::Duration timeout) {
+  const absl::Time deadline = SteadyNow() + kAttachPatience;
+  absl::StatusOr<unique_fd> claim = ClaimAttaching(backing_file);
+  while (absl::IsUnavailable(claim.status()) && SteadyNow() < deadline) {
+    absl::SleepFor(kPollInterval);
+    claim = ClaimAttaching(backing_file);
+  }
+  RETURN_IF_ERROR(claim.status());
+  ASSIGN_OR_RETURN(const auto loop, FindLoop(backing_file));
+  return loop ? DetachLoop(*loop, timeout) : absl::OkStatus();
+}
+
 absl::StatusOr<uint64_t> SizeOf(const LoopDevice& loop) {
   ASSIGN_OR_RETURN(const uint64_t sectors, ReadNumber(loop.number, "size"));
   return sectors * 512;  // whatever its block size is (Linux Documentation/ABI/stable/sysfs-block)
 }
 
 absl::Status GrowLoop(const LoopDevice& loop) {
-  const unique_fd device(open(loop.path().c_str(), O_RDONLY | O_CLOEXEC));
-  if (!device) return ErrnoStatus(errno, absl::StrCat("cannot open ", loop.path(), " to grow it"));
-  if (!IsAttached(loop)) {
-    return Refuse(Cause::kStale, absl::StrCat(loop.path(), " is no longer attached to ", loop.backing_file));
+  const std::string path = loop.path();
+  const int error = CallApart([&] {
+    const int device = OpenSame(path.c_str(), loop.sequence);
+    const int file = device < 0 ? -1 : open(loop.backing_file.c_str(), O_PATH);
+    if (file < 0) return errno;
+    const int unlearnt = LearnSize(file);
+    if (unlearnt != 0) return unlearnt;
+    return ioctl(device, LOOP_SET_CAPACITY, 0) == 0 ? 0 : errno;
+  });
+  if (error == ESTALE) {
+    return Refuse(Cause::kStale, absl::StrCat(path, " is no longer attached to ", loop.backing_file));
   }
-  const unique_fd file(open(loop.backing_file.c_str(), O_PATH | O_CLOEXEC));
-  if (!file) return ErrnoStatus(errno, absl::StrCat("cannot open ", loop.backing_file, " to grow ", loop.path()));
-  const int unlearnt = CallApart([&] { return LearnSize(file.get()); }, file.get());
-  if (unlearnt != 0) return ErrnoStatus(unlearnt, absl::StrCat("cannot learn the size of ", loop.backing_file));
-  if (ioctl(device.get(), LOOP_SET_CAPACITY, 0) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("cannot grow ", loop.path(), " (LOOP_SET_CAPACITY)"));
-  }
-  return absl::OkStatus();
+  if (error == 0) return absl::OkStatus();
+  return ErrnoStatus(error, absl::StrCat("cannot grow ", path, " to the size of ", loop.backing_file));
 }
 
 ScopedLoop::~ScopedLoop() {

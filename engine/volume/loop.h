@@ -1,7 +1,9 @@
 // Loop devices with direct I/O over a LUN's file: attach, find again, grow, detach (loop(4), linux/loop.h).
 //
 // Nothing here but AttachLoop and GrowLoop ever touches the backing file: everything else is read from sysfs, so a LUN
-// server that hangs or died cannot hang its caller.
+// server that hangs or died cannot hang its caller. What may wait for the server is done in a child
+// (engine/base/apart.h), so that a caller that is killed ends at once and with it, if it was the last to serve it, the
+// FUSE connection.
 #pragma once
 
 #include <sys/types.h>
@@ -32,7 +34,8 @@ struct LoopDevice {
 // Attaches a free loop device to `backing_file` with direct I/O and that logical block size (bytes, the LUN's own).
 // Blocks as long as opening the file does. An error when direct I/O did not come on: data would be cached twice and
 // writeback would depend on memory that the LUN server may have to free. Also an error when this very path is attached
-// already (kExists): find it with FindLoop instead.
+// already (kExists): find it with FindLoop instead. Unavailable while another attach of it is under way, be it of a
+// process that was killed.
 absl::StatusOr<LoopDevice> AttachLoop(const std::string& backing_file, uint32_t block_size);
 
 // The loop device over `backing_file` (an absolute path without symlinks, as the kernel shows it), if there is one.
@@ -49,6 +52,10 @@ bool IsAttached(const LoopDevice& loop);
 // device open or mounted after that time: it then detaches by itself at the last close (IsAttached tells when).
 // With a zero timeout it only asks.
 absl::Status DetachLoop(const LoopDevice& loop, absl::Duration timeout);
+
+// Detaches whatever is over `backing_file`, like DetachLoop. An attach of a killed process that is still under way is
+// waited for, some seconds at most: what it leaves is found then, and could not be once the file's mount is gone.
+absl::Status DetachLoopOver(const std::string& backing_file, absl::Duration timeout);
 
 // Its size in bytes, as the kernel has it. Reads sysfs alone.
 absl::StatusOr<uint64_t> SizeOf(const LoopDevice& loop);

@@ -62,6 +62,7 @@ TEST_F(Operator, InAScriptItSaysWhatFlockerSaid) {
             "initiated move of dataset, please check state to observe it actually move.\n");
   EXPECT_EQ(cluster_.Ctl({"destroy", "-d", "Test"}).output,
             "marked dataset as deleted. poll list manually to see it disappear.\n");
+  EXPECT_TRUE(Eventually(absl::Seconds(30), [&] { return cluster_.List().empty(); }));
 }
 
 TEST_F(Operator, WaitsAsLongAsItIsToldAndSaysWhatItWaitedFor) {

@@ -3,17 +3,23 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <linux/fuse.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
+#include "engine/base/subprocess.h"
 #include "engine/base/unique_fd.h"
+#include "engine/volume/loop.h"
 #include "engine/volume/mountinfo.h"
 #include "tests/harness/holder_child.h"
 #include "tests/integration/volume/stand.h"
@@ -38,6 +44,28 @@ class SilentFuse : public VolumeStand {
     const auto found = FindMount(path);
     ASSERT_TRUE(found.ok() && found->has_value());
     fuse_ = (*found)->device;
+  }
+
+  // A daemon that greets the kernel, tells of the next thing it is asked, and answers no more.
+  void AnswerTheFirstOnly(int tell) {
+    fcntl(device_.get(), F_SETFL, 0);
+    std::array<char, 65536> request{};
+    if (read(device_.get(), request.data(), request.size()) <= 0) return;
+    fuse_in_header asked{};
+    std::memcpy(&asked, request.data(), sizeof(asked));
+    struct {
+      fuse_out_header header;
+      fuse_init_out init;
+    } answer{};
+    answer.header.len = sizeof(answer);
+    answer.header.unique = asked.unique;
+    answer.init.major = FUSE_KERNEL_VERSION;
+    answer.init.minor = FUSE_KERNEL_MINOR_VERSION;
+    answer.init.max_write = 4096;
+    if (asked.opcode != FUSE_INIT || write(device_.get(), &answer, sizeof(answer)) != sizeof(answer)) return;
+    if (read(device_.get(), request.data(), request.size()) <= 0) return;
+    if (write(tell, "", 1) != 1) return;
+    while (true) pause();
   }
 
   // What the kernel says to the daemon that is no daemon: 0 while the connection lives, else an errno.
@@ -92,6 +120,37 @@ TEST_F(SilentFuse, ItsHoldersAreFoundWithoutAskingIt) {
   query.extra_inodes.clear();
   query.serial = 1;  // inode 1 is of serial 0
   EXPECT_THAT(*FindHolders(query), ::testing::IsEmpty());
+}
+
+// An agent, and with it the last descriptor of the connection, killed while its loop device is being attached.
+TEST_F(SilentFuse, WhoIsKilledWithinAnAttachEndsAndLeavesNoLoop) {
+  const std::string file = scratch_ / "lun";
+  ASSERT_OK(ReplaceFile(file, ""));
+  Mount(file, "100000");
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe2(ends.data(), O_CLOEXEC), 0);
+  const unique_fd told(ends[0]);
+  unique_fd tell(ends[1]);
+  const pid_t killed = fork();
+  ASSERT_GE(killed, 0);
+  if (killed == 0) {
+    std::thread([&] { AnswerTheFirstOnly(tell.get()); }).detach();
+    AttachLoop(file, 512).IgnoreError();
+    _exit(0);
+  }
+  device_.reset();
+  tell.reset();
+  char byte = 0;
+  EXPECT_EQ(read(told.get(), &byte, 1), 1) << "the attach never asked the server anything";
+  EXPECT_FALSE(absl::IsUnavailable(DetachLoopOver(scratch_ / "another", absl::ZeroDuration())));
+  EXPECT_TRUE(absl::IsUnavailable(AttachLoop(file, 512).status())) << "one attach at a time";
+  kill(killed, SIGKILL);
+  const auto pidfd = OpenPidfd(killed);
+  ASSERT_TRUE(pidfd.ok()) << pidfd.status();
+  EXPECT_TRUE(WaitEnd(*pidfd, absl::Seconds(10))) << "it waits in the kernel for a server that it keeps from ending";
+  ASSERT_OK(DetachFuseMount(file));  // lets it go if it does
+  ASSERT_OK(DetachLoopOver(file, absl::Seconds(5)));
+  for (const LoopDevice& loop : *ListLoops()) EXPECT_NE(loop.backing_file, "/") << loop.path();
 }
 
 TEST_F(SilentFuse, WhatIsNoFuseMountIsLeftAlone) {

@@ -20,7 +20,7 @@ TEST(Apart, AnswersWhatTheCallAnswers) {
   EXPECT_EQ(CallApart([] { return raise(SIGKILL); }), ECANCELED);
 }
 
-TEST(Apart, HasNoDescriptorsButTheOneToKeep) {
+TEST(Apart, HasNoDescriptorsButThoseToKeep) {
   const unique_fd first(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const unique_fd second(open("/dev/null", O_RDONLY | O_CLOEXEC));
   const unique_fd third(open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -32,7 +32,8 @@ TEST(Apart, HasNoDescriptorsButTheOneToKeep) {
     return mask;
   };
   EXPECT_EQ(CallApart(open_ones), 0);
-  EXPECT_EQ(CallApart(open_ones, second.get()), 2);
+  EXPECT_EQ(CallApart(open_ones, {second.get()}), 2);
+  EXPECT_EQ(CallApart(open_ones, {third.get(), first.get()}), 5);
 }
 
 TEST(Apart, DiesWithItsMaker) {
@@ -49,7 +50,7 @@ TEST(Apart, DiesWithItsMaker) {
           if (write(writer.get(), &self, sizeof(self)) != sizeof(self)) return errno;
           return pause();
         },
-        writer.get()));
+        {writer.get()}));
   }
   pid_t child = 0;
   ASSERT_EQ(read(reader.get(), &child, sizeof(child)), static_cast<ssize_t>(sizeof(child)));
