@@ -184,27 +184,25 @@ TEST_F(Takeover, ADeletedFileThatIsStillOpenIsStaleAndNothingElse) {
   EXPECT_EQ(ReadFile(root_ + "/file").value_or("unread"), "another");
 }
 
-TEST_F(Takeover, FilesThatAreDeletedRightAfterwardsStayOpen) {
-  constexpr int kFiles = 400;  // so that opening them again takes a while
-  std::vector<unique_fd> files;
-  const auto path = [&](int i) { return absl::StrCat(root_, "/file", i); };
-  for (int i = 0; i < kFiles; ++i) {
-    ASSERT_EQ(WriteFile(absl::StrCat(NativeRoot(), "/file", i), absl::StrCat(i)), 0);
-    files.emplace_back(open(path(i).c_str(), O_RDWR | O_CLOEXEC));
-    ASSERT_TRUE(files.back());
-  }
+TEST_F(Takeover, NothingIsDeletedBeforeWhatWasOpenIsOpenAgain) {
+  ASSERT_EQ(WriteFile(root_ + "/slow", "slow"), 0);
+  ASSERT_EQ(WriteFile(root_ + "/deleted", "deleted"), 0);
+  const unique_fd slow(open((root_ + "/slow").c_str(), O_RDWR | O_CLOEXEC));
+  const unique_fd deleted(open((root_ + "/deleted").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(slow && deleted);
   daemon_->Kill();
-  auto deleted = Later([&] {
-    for (int i = kFiles; i > 0; --i) {
-      if (unlink(path(i - 1).c_str()) != 0) return errno;
-    }
-    return 0;
-  });
+  // Whoever opens it waits until the lease is given back (fcntl(2), F_SETLEASE).
+  unique_fd lease(open((NativeRoot() + "/slow").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(fcntl(lease.get(), F_SETSIG, SIGURG), 0);  // and not SIGIO, which would end us
+  ASSERT_EQ(fcntl(lease.get(), F_SETLEASE, F_WRLCK), 0);
   ASSERT_NO_FATAL_FAILURE(StartSuccessor());
-  EXPECT_EQ(deleted.get(), 0);
-  for (int i = 0; i < kFiles; ++i) {
-    EXPECT_EQ(Read(files[static_cast<size_t>(i)].get(), 10, 0), absl::StrCat(i));
-  }
+  auto gone = Later([&] { return unlink((root_ + "/deleted").c_str()) == 0 ? 0 : errno; });
+  EXPECT_FALSE(Done(gone, absl::Milliseconds(300)));
+  lease.reset();
+  ASSERT_TRUE(Done(gone, absl::Seconds(5)));
+  EXPECT_EQ(gone.get(), 0);
+  EXPECT_EQ(Read(deleted.get(), 10, 0), "deleted");
+  EXPECT_EQ(Read(slow.get(), 10, 0), "slow");
 }
 
 TEST_F(Takeover, AnOpenDirectoryGoesOnInTheMiddle) {
