@@ -63,7 +63,11 @@ TEST_F(Reload, ANewAuthorityEndsTheOldOnesCertificates) {
   PutFiles(world_.control_files(), successor.Pem()->certificate, control);
   const auto eve = RawChannel(world_.address(), successor.Pem()->certificate,
                               *successor.Issue({Role::kUser, "eve"}, {}, ValidNow()));
-  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] { return View(eve).ok(); })) << world_.NewLog();
+  grpc::Status viewed;
+  EXPECT_TRUE(Eventually(absl::Seconds(10), [&] {
+    viewed = View(eve);
+    return viewed.ok();
+  })) << viewed.error_message();
   EXPECT_EQ(View(channel).error_code(), grpc::StatusCode::PERMISSION_DENIED) << "on the connection that it had";
   EXPECT_FALSE(View(RawChannel(world_.address(), successor.Pem()->certificate, ada_)).ok());
 }
@@ -72,8 +76,8 @@ TEST_F(Reload, NothingOlderThanTls12) {
   for (const int version : {TLS1_VERSION, TLS1_1_VERSION}) {
     const auto old = Shake(world_.port(), {.keyed = ada_, .max_version = version});
     ASSERT_FALSE(old.ok()) << old->protocol;
-    EXPECT_TRUE(world_.Says("unsupported protocol"));
   }
+  EXPECT_TRUE(world_.Says("unsupported protocol"));
   const auto tls12 = Shake(world_.port(), {.keyed = ada_, .max_version = TLS1_2_VERSION});
   ASSERT_TRUE(tls12.ok()) << tls12.status();
   EXPECT_EQ(tls12->protocol, "TLSv1.2");
