@@ -61,11 +61,11 @@ TEST_F(Reload, ANewAuthorityEndsTheOldOnesCertificates) {
   const Authority successor = *Authority::Make("mycluster", ValidNow());
   const KeyedCertificate control = *successor.Issue({Role::kControl, ""}, {"127.0.0.1"}, ValidNow());
   PutFiles(world_.control_files(), successor.Pem()->certificate, control);
-  const auto eve = RawChannel(world_.address(), successor.Pem()->certificate,
-                              *successor.Issue({Role::kUser, "eve"}, {}, ValidNow()));
+  const KeyedCertificate eve = *successor.Issue({Role::kUser, "eve"}, {}, ValidNow());
   grpc::Status viewed;
+  // A channel each time: gRPC goes on failing on one whose first handshake failed.
   EXPECT_TRUE(Eventually(absl::Seconds(10), [&] {
-    viewed = View(eve);
+    viewed = View(RawChannel(world_.address(), successor.Pem()->certificate, eve));
     return viewed.ok();
   })) << viewed.error_message();
   EXPECT_EQ(View(channel).error_code(), grpc::StatusCode::PERMISSION_DENIED) << "on the connection that it had";
