@@ -47,6 +47,7 @@ absl::StatusOr<std::unique_ptr<Agent>> Agent::Start(const AgentConfig& config) {
 Agent::Agent(AgentConfig config, Journal journal) : config_(std::move(config)), journal_(std::move(journal)) {}
 
 Agent::~Agent() {
+  if (metrics_ != nullptr) metrics_->StopServing();
   owned_link_.reset();
   link_ = nullptr;
   plugin_ = nullptr;
@@ -68,6 +69,9 @@ absl::Status Agent::Open() {
   });
   ASSIGN_OR_RETURN(const auto before, CatalogReader::Open(welcome.catalog()));
   view_->Remember(*before);
+  if (!config_.metrics.empty()) {
+    ASSIGN_OR_RETURN(metrics_, NodeMetrics::Serve(config_.metrics, [this] { return Figures(); }));
+  }
 
   ASSIGN_OR_RETURN(const std::vector<Attachment> held, journal_.Load());
   for (const Attachment& attachment : held) {
@@ -199,7 +203,20 @@ NodeContext Agent::Context() {
           .publish = [this](const DatasetId& id, uint32_t serial,
                             uint64_t mount_epoch) { view_->SetMounted(id, serial, mount_epoch); },
           .name_of = [this](const DatasetId& id) { return view_->NameOf(id); },
+          .count_step =
+              [this](std::string_view step, bool ok, absl::Duration took) {
+                if (metrics_ != nullptr) metrics_->CountStep(step, ok, took);
+              },
           .forget = [this](const DatasetId& id, uint64_t mount_epoch) { Forget(id, mount_epoch); }};
+}
+
+NodeFigures Agent::Figures() {
+  NodeFigures figures{.strays = strays_};
+  if (const ControlLink* link = link_) figures.control_reachable = link->reachable();
+  for (const auto& holding : Holdings()) {
+    if (auto one = holding->Figures()) figures.attachments.push_back(*std::move(one));
+  }
+  return figures;
 }
 
 std::vector<std::shared_ptr<Holding>> Agent::Holdings() {
@@ -237,6 +254,7 @@ void Agent::TellStrays() {
     up.mutable_notice()->set_kind("stray");
     up.mutable_notice()->set_message(absl::StrCat("on ", config_.name, ": ", finding.message));
     Send(up);
+    ++strays_;
   }
 }
 

@@ -15,6 +15,7 @@
 #include "engine/agent/descriptor_store.h"
 #include "engine/agent/holding.h"
 #include "engine/agent/journal.h"
+#include "engine/agent/node_metrics.h"
 #include "engine/agent/node_view.h"
 #include "engine/agent/reconciler.h"
 #include "engine/agent/tree_process.h"
@@ -37,6 +38,7 @@ struct AgentConfig {
   bool create_on_bind = true;               // dockerd's mkdir for a `-v` makes a dataset
   std::vector<std::string> docker_sockets;  // where Docker's volume plugin listens; none: there is no plugin
   docker::Profiles docker_profiles = docker::DefaultProfiles();
+  std::string metrics;  // host:port that serves Prometheus' /metrics; empty: nowhere
 };
 
 class Agent {
@@ -69,6 +71,7 @@ class Agent {
   std::set<AttachmentKey> Keys();
   void TellStrays();
   NodeContext Context();
+  NodeFigures Figures();
 
   const AgentConfig config_;
   Journal journal_;
@@ -79,6 +82,8 @@ class Agent {
   std::unique_ptr<grpc::Server> server_;
   std::atomic<ControlLink*> link_ = nullptr;
   std::atomic<docker::Plugin*> plugin_ = nullptr;
+  std::unique_ptr<NodeMetrics> metrics_;  // null: nobody is served
+  std::atomic<uint64_t> strays_ = 0;
 
   Mutex mutex_;
   std::map<AttachmentKey, std::shared_ptr<Holding>> holdings_ GUARDED_BY(mutex_);

@@ -220,6 +220,18 @@ std::optional<rpc::Held> Holding::held() const {
   return held;
 }
 
+std::optional<AttachmentFigures> Holding::Figures() const {
+  const auto as_held = held();
+  if (!as_held) return std::nullopt;
+  AttachmentFigures figures{
+      .dataset = id_.str(), .name = context_.name_of(id_), .epoch = as_held->epoch(), .mounted = as_held->mounted()};
+  if (const auto server = lun(); server != nullptr) figures.session = server->session_epoch() != 0;
+  if (const auto loop = Loop(); loop.ok()) {
+    if (const auto io = IoOf(*loop); io.ok()) figures.io = *io;
+  }
+  return figures;
+}
+
 // ---- the thread ----
 
 void Holding::WaitUntilFound() {
@@ -292,14 +304,15 @@ void Holding::Run() {
     const absl::Time start = SteadyNow();
     const absl::Status status = RunStep(step);
     if (status.ok() || step == LocalStep::kGrow) FLOCKER_FAULT_POINT("agent.", LocalStepName(step));
-    const int64_t took = absl::ToInt64Microseconds(SteadyNow() - start);
+    const absl::Duration took = SteadyNow() - start;
+    context_.count_step(LocalStepName(step), status.ok(), took);
     bool let_in = false;
     {
       const MutexLock lock(mutex_);
       growing_ = false;
       rpc::TimelineStep entry;
       entry.set_step(std::string(LocalStepName(step)));
-      entry.set_duration_us(took);
+      entry.set_duration_us(absl::ToInt64Microseconds(took));
       timeline_.push_back(std::move(entry));
       if (step == LocalStep::kDrop) {
         Report(not_held_ ? rpc::Report::NOT_HELD : rpc::Report::DROPPED, "fenced attachment cleaned up");

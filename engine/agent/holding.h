@@ -11,6 +11,7 @@
 #include "engine/agent/descriptor_store.h"
 #include "engine/agent/journal.h"
 #include "engine/agent/lun_server.h"
+#include "engine/agent/node_metrics.h"
 #include "engine/agent/order.h"
 #include "engine/agent/tree.h"
 #include "engine/agent/watcher.h"
@@ -38,6 +39,8 @@ struct NodeContext {
   std::function<void(const DatasetId&, uint32_t serial, uint64_t mount_epoch)> publish;
   // Its present name, which a rename changes without asking the holding.
   std::function<std::string(const DatasetId&)> name_of;
+  // A step ended; never blocks.
+  std::function<void(std::string_view step, bool ok, absl::Duration took)> count_step;
   // This holding is over: called once, last, on its own thread.
   std::function<void(const DatasetId&, uint64_t mount_epoch)> forget;
 };
@@ -68,6 +71,8 @@ class Holding {
   uint64_t mount_epoch() const { return mount_epoch_; }
   // As a hello says it; nullopt when it is only being cleaned up.
   std::optional<rpc::Held> held() const;
+  // For a monitor; nullopt when it is only being cleaned up.
+  std::optional<AttachmentFigures> Figures() const;
   // Who uses it just now, in words.
   std::string DescribeHolders() const;
 

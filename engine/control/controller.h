@@ -108,6 +108,7 @@ class Controller {
   rpc::ViewReply View(const rpc::ViewRequest& request = {}) const;
   absl::StatusOr<Event> Why(const std::string& name) const;
   uint64_t last_event_seq() const { return event_seq_; }
+  const std::optional<PoolCapacity>& capacity() const { return capacity_; }  // as the array told last
   // How many strays were found on the array, and on nodes, in this run.
   uint64_t strays() const { return strays_; }
   // How often the array was compared with the records.

@@ -95,7 +95,9 @@ class ControlWorld : public World {
                  }}) {}
 
   absl::Status Commit(const Batch& batch) override {
+    const absl::Duration start = MonotonicNow();
     RETURN_IF_ERROR(store_.Commit(batch));
+    if (metrics_ != nullptr) metrics_->Count(batch.events, MonotonicNow() - start);
     if (batch.events.empty()) return absl::OkStatus();
     agents_.Announce(batch.events);
     const uint64_t seq = batch.events.back().seq;
@@ -116,8 +118,12 @@ class ControlWorld : public World {
   std::string RandomHex(size_t bytes) override { return flocker::RandomHex(bytes); }
   int64_t WallClockMs() override { return absl::ToUnixMillis(absl::Now()); }
 
+  // From now on; it must outlive this.
+  void CountIn(Metrics& metrics) { metrics_ = &metrics; }
+
  private:
   Store& store_;
+  Metrics* metrics_ = nullptr;
   AgentService& agents_;
   ClusterService& clients_;
   const Room room_;
@@ -222,6 +228,7 @@ absl::Status Serve(const Config& config, char** argv) {
   if (!config.metrics.empty()) {
     ASSIGN_OR_RETURN(metrics, Metrics::Serve(config.metrics));
     metrics->Show(controller);
+    world.CountIn(*metrics);
   }
   runner.OnFlushed([&clients, &metrics, seen = controller.last_event_seq()](Controller& c) mutable {
     if (metrics != nullptr) metrics->Show(c);

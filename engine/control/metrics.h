@@ -5,12 +5,16 @@
 #include <prometheus/exposer.h>
 #include <prometheus/family.h>
 #include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "engine/model/event.h"
 
 namespace flocker {
 
@@ -24,6 +28,9 @@ class Metrics {
   // Takes the present figures over. To be called on the controller's thread.
   void Show(const Controller& controller);
 
+  // These events are in the store, by a commit that took so long. From the controller's thread.
+  void Count(const std::vector<Event>& events, absl::Duration commit);
+
  private:
   explicit Metrics(std::unique_ptr<prometheus::Exposer> exposer);
 
@@ -33,6 +40,11 @@ class Metrics {
   prometheus::Counter& array_looks_;
   prometheus::Gauge& datasets_;
   prometheus::Family<prometheus::Gauge>& nodes_;
+  prometheus::Family<prometheus::Gauge>& pool_;
+  prometheus::Family<prometheus::Counter>& events_;
+  prometheus::Family<prometheus::Counter>& refusals_;
+  prometheus::Family<prometheus::Histogram>& steps_;
+  prometheus::Histogram& commits_;
 };
 
 }  // namespace flocker

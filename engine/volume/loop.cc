@@ -265,6 +265,29 @@ absl::StatusOr<uint64_t> SizeOf(const LoopDevice& loop) {
   return sectors * 512;  // whatever its block size is (Linux Documentation/ABI/stable/sysfs-block)
 }
 
+absl::StatusOr<LoopIo> IoOf(const LoopDevice& loop) {
+  ASSIGN_OR_RETURN(const std::string text, ReadAttribute(loop.number, "stat"));
+  if (!IsAttached(loop)) return absl::NotFoundError(absl::StrCat(loop.path(), " is attached to something else now"));
+  std::vector<uint64_t> fields;
+  for (const auto word : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
+    if (!absl::SimpleAtoi(word, &fields.emplace_back())) {
+      return absl::InternalError(absl::StrCat(Sysfs(loop.number, "stat"), " is not what it was: '", text, "'"));
+    }
+  }
+  // Documentation/block/stat.rst: reads, of them merged, sectors, ms; writes alike; in flight, two times; discards
+  // alike.
+  constexpr size_t kKnown = 15;
+  if (fields.size() < kKnown) {
+    return absl::InternalError(absl::StrCat(Sysfs(loop.number, "stat"), " has ", fields.size(), " fields"));
+  }
+  const auto direction = [&](size_t at) {
+    return LoopIo::Direction{.requests = fields[at],
+                             .bytes = fields[at + 2] * 512,
+                             .time = absl::Milliseconds(static_cast<int64_t>(fields[at + 3]))};
+  };
+  return LoopIo{.read = direction(0), .write = direction(4), .discard = direction(11), .in_flight = fields[8]};
+}
+
 absl::Status GrowLoop(const LoopDevice& loop) {
   const std::string path = loop.path();
   const int error = CallApart([&] {

@@ -31,6 +31,19 @@ struct LoopDevice {
   bool operator==(const LoopDevice&) const = default;
 };
 
+// What a loop device did since it was attached (Linux Documentation/admin-guide/iostats.rst).
+struct LoopIo {
+  struct Direction {
+    uint64_t requests = 0;
+    uint64_t bytes = 0;
+    absl::Duration time;  // of all requests together
+  };
+  Direction read;
+  Direction write;
+  Direction discard;
+  uint64_t in_flight = 0;
+};
+
 // Attaches a free loop device to `backing_file` with direct I/O and that logical block size (bytes, the LUN's own).
 // Blocks as long as opening the file does. An error when direct I/O did not come on: data would be cached twice and
 // writeback would depend on memory that the LUN server may have to free. Also an error when this very path is attached
@@ -59,6 +72,9 @@ absl::Status DetachLoopOver(const std::string& backing_file, absl::Duration time
 
 // Its size in bytes, as the kernel has it. Reads sysfs alone.
 absl::StatusOr<uint64_t> SizeOf(const LoopDevice& loop);
+
+// Reads sysfs alone. NotFound when this attachment is gone.
+absl::StatusOr<LoopIo> IoOf(const LoopDevice& loop);
 
 // Takes over the backing file's new size; asks the file for it, so it blocks as long as the LUN server does.
 absl::Status GrowLoop(const LoopDevice& loop);

@@ -23,6 +23,7 @@
 #include "engine/volume/loop.h"
 #include "engine/volume/mountinfo.h"
 #include "tests/harness/daemon.h"
+#include "tests/harness/metrics_page.h"
 #include "tests/integration/cluster/cluster_test.h"
 
 namespace flocker::testing {
@@ -67,20 +68,12 @@ class Strays : public ClusterTest {
     Iscsi({"--op", "new", "--mode", "logicalunit", "--tid", tid, "--lun", "1", "--bstype", "rdwr", "-b", file});
     Iscsi({"--op", "bind", "--mode", "target", "--tid", tid, "-I", "ALL"});
   }
-  // What a monitor sees.
-  std::string Metric(const std::string& name) {
-    const auto got = RunCommand({"bash", "-c",
-                                 "exec 3<>/dev/tcp/${0/:/\\/}; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; "
-                                 "grep \"^$1\" <&3",
-                                 Metrics(), name},
-                                absl::Seconds(10));
-    return got.ok() ? got->output : std::string(got.status().message());
-  }
-  std::string Counted() { return Metric("flocker_strays_total"); }
+  std::string Counted() { return MetricLines(Metrics(), "flocker_strays_total"); }
   int ArrayLooks() {
     int looks = 0;
-    return absl::SimpleAtoi(absl::StripPrefix(Metric("flocker_array_looks_total"), "flocker_array_looks_total "),
-                            &looks)
+    return absl::SimpleAtoi(
+               absl::StripPrefix(MetricLines(Metrics(), "flocker_array_looks_total"), "flocker_array_looks_total "),
+               &looks)
                ? looks
                : -1;
   }
