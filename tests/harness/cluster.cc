@@ -283,7 +283,8 @@ void TestCluster::DestroyAll() {
   if (!control_->running()) return;
   for (const Row& row : List()) {
     const CommandResult destroyed = Ctl({"destroy", "-d", row.id});
-    EXPECT_EQ(destroyed.exit_code, 0) << destroyed.output;
+    constexpr int kNotFound = 3;  // the test's own destruction of it has come to its end meanwhile
+    EXPECT_TRUE(destroyed.exit_code == 0 || destroyed.exit_code == kNotFound) << destroyed.output;
   }
   ExpectNothingHeld();
 }
