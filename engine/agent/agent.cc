@@ -98,7 +98,10 @@ absl::Status Agent::Open() {
                                                         .store = &store_},
                                     std::move(kept_tree).value_or(KeptDescriptors()));
   RETURN_IF_ERROR(StartTreeServer());
-  if (!config_.docker_sockets.empty()) RETURN_IF_ERROR(StartDockerPlugin());
+  auto inherited = store_.TakeSockets();
+  if (!config_.docker_sockets.empty() || !inherited.empty()) {
+    RETURN_IF_ERROR(StartDockerPlugin(std::move(inherited)));
+  }
   reconciler_ = std::make_unique<Reconciler>(Reconciler::Config{
       .root = config_.root, .interval = config_.reconcile_interval, .held = [this] { return Keys(); }});
   owned_link_ = std::make_unique<ControlLink>(
@@ -163,7 +166,7 @@ docker::Volume Agent::ToVolume(const CatalogDataset& dataset) const {
   return volume;
 }
 
-absl::Status Agent::StartDockerPlugin() {
+absl::Status Agent::StartDockerPlugin(std::map<std::string, unique_fd> inherited) {
   docker::VolumeDriver::World world;
   world.find = [this](const std::string& name) -> std::optional<docker::Volume> {
     const auto dataset = view_->Find(name);
@@ -185,6 +188,7 @@ absl::Status Agent::StartDockerPlugin() {
   };
   ASSIGN_OR_RETURN(owned_plugin_, docker::Plugin::Start({.node = journal_.node(),
                                                          .sockets = config_.docker_sockets,
+                                                         .inherited = std::move(inherited),
                                                          .profiles = config_.docker_profiles},
                                                         std::move(world)));
   plugin_ = owned_plugin_.get();

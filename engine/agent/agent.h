@@ -53,7 +53,7 @@ class Agent {
   Agent(AgentConfig config, Journal journal);
   absl::Status Open();
   absl::Status StartTreeServer();
-  absl::Status StartDockerPlugin();
+  absl::Status StartDockerPlugin(std::map<std::string, unique_fd> inherited);
   docker::Volume ToVolume(const CatalogDataset& dataset) const;
   rpc::AgentHello Hello();
   void OnControl(const rpc::AgentDown& message);

@@ -1,10 +1,13 @@
 #include "engine/agent/descriptor_store.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -28,6 +31,14 @@ bool Notify(const std::string& state, const int* fds, unsigned count) {
   return false;
 }
 
+// Of a bound unix socket.
+std::string PathOf(const unique_fd& socket) {
+  sockaddr_un address{};
+  socklen_t size = sizeof address;
+  if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) return "";
+  return {static_cast<const char*>(address.sun_path), strnlen(address.sun_path, sizeof address.sun_path)};
+}
+
 struct FreeNames {
   void operator()(char** names) const {
     for (char** name = names; *name != nullptr; ++name) std::free(*name);
@@ -48,9 +59,19 @@ DescriptorStore::DescriptorStore() {
   const MutexLock lock(mutex_);
   for (int i = 0; i < count; ++i) {
     const std::string name = names.get()[i];
-    handed_[name].reset(SD_LISTEN_FDS_START + i);
+    unique_fd fd(SD_LISTEN_FDS_START + i);
+    if (sd_is_socket(fd.get(), AF_UNIX, SOCK_STREAM, /*listening=*/1) > 0) {
+      sockets_[PathOf(fd)] = std::move(fd);
+      continue;
+    }
+    handed_[name] = std::move(fd);
     stored_.insert(name);
   }
+}
+
+std::map<std::string, unique_fd> DescriptorStore::TakeSockets() {
+  const MutexLock lock(mutex_);
+  return std::exchange(sockets_, {});
 }
 
 std::string DescriptorStore::OfLun(const DatasetId& id, uint64_t mount_epoch) {

@@ -41,6 +41,9 @@ class DescriptorStore {
 
   // What was handed over for this owner, once; it stays in the store. Nothing unless it is all there.
   std::optional<KeptDescriptors> Take(const std::string& owner);
+  // The unix sockets among what was handed over that listen for us, by their path, once: no store has them, but a
+  // socket unit.
+  std::map<std::string, unique_fd> TakeSockets();
   // Puts copies of both into the store, unless they are there: those of one owner are the same until they are removed.
   void Keep(const std::string& owner, int fuse, int memory);
   // The attachment, or the mount, is over: the store lets go of its descriptors.
@@ -54,6 +57,7 @@ class DescriptorStore {
   Mutex mutex_;
   std::set<std::string> stored_ GUARDED_BY(mutex_);             // the names of what the store has of us
   std::map<std::string, unique_fd> handed_ GUARDED_BY(mutex_);  // to us, and not taken yet
+  std::map<std::string, unique_fd> sockets_ GUARDED_BY(mutex_);
 };
 
 }  // namespace flocker

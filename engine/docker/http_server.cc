@@ -144,10 +144,14 @@ HttpServer::~HttpServer() = default;
 
 absl::Status HttpServer::Listen(const std::string& path) {
   ASSIGN_OR_RETURN(unique_fd fd, Bind(path));
+  return Annotate(Adopt(std::move(fd)), path);
+}
+
+absl::Status HttpServer::Adopt(unique_fd listening) {
   ErrorCode error;
-  acceptor_.assign(Local(), fd.get(), error);
-  if (error) return absl::InternalError(absl::StrCat("listen at ", path, ": ", error.message()));
-  fd.release();
+  acceptor_.assign(Local(), listening.get(), error);
+  if (error) return absl::InternalError(absl::StrCat("cannot take connections: ", error.message()));
+  listening.release();
   Accept();
   return absl::OkStatus();
 }

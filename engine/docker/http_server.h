@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "engine/base/unique_fd.h"
 
 namespace flocker::docker {
 
@@ -52,6 +53,8 @@ class HttpServer {
   // Listens at `path`, in place of whatever socket was there; only the owner may connect (mode 0600). The directory is
   // made when it is missing. Once, before the context runs.
   absl::Status Listen(const std::string& path);
+  // The same at a unix socket that somebody else made and listens on for us.
+  absl::Status Adopt(unique_fd listening);
 
  private:
   class Connection;

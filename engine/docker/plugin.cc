@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,19 +18,24 @@ constexpr auto kTick = std::chrono::milliseconds(250);
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Plugin>> Plugin::Start(const Config& config, VolumeDriver::World world) {
+absl::StatusOr<std::unique_ptr<Plugin>> Plugin::Start(Config config, VolumeDriver::World world) {
   std::unique_ptr<Plugin> plugin(new Plugin(config, std::move(world)));
-  for (const std::string& socket : config.sockets) {
+  std::set<std::string> sockets(config.sockets.begin(), config.sockets.end());
+  for (const auto& [path, fd] : config.inherited) sockets.insert(path);
+  for (const std::string& socket : sockets) {
     Plugin* self = plugin.get();
     auto server = std::make_unique<HttpServer>(plugin->context_, HttpServer::Limits(),
                                                [self](HttpServer::Request request, const HttpServer::Respond& respond) {
                                                  self->OnRequest(std::move(request), respond);
                                                });
-    RETURN_IF_ERROR(Annotate(server->Listen(socket), "Docker's volume plugin"));
+    const auto inherited = config.inherited.find(socket);
+    RETURN_IF_ERROR(Annotate(
+        inherited != config.inherited.end() ? server->Adopt(std::move(inherited->second)) : server->Listen(socket),
+        "Docker's volume plugin"));
     plugin->servers_.push_back(std::move(server));
   }
   plugin->thread_ = std::thread([self = plugin.get()] { self->context_.run(); });
-  spdlog::info("volumes for docker at {}", absl::StrJoin(config.sockets, ", "));
+  spdlog::info("volumes for docker at {}", absl::StrJoin(sockets, ", "));
   return plugin;
 }
 

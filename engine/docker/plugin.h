@@ -3,12 +3,14 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/base/unique_fd.h"
 #include "engine/docker/http_server.h"
 #include "engine/docker/request.h"
 #include "engine/docker/volume_driver.h"
@@ -22,10 +24,12 @@ class Plugin {
   struct Config {
     NodeId node;                       // this one
     std::vector<std::string> sockets;  // dockerd calls the driver by the file's name without its suffix
+    // Those that the service manager listens at already, by their path, whether `sockets` names them or not.
+    std::map<std::string, unique_fd> inherited;
     Profiles profiles = DefaultProfiles();
   };
   // Serves when it returns. The world's functions are called on a thread of the plugin's, and may be from then on.
-  static absl::StatusOr<std::unique_ptr<Plugin>> Start(const Config& config, VolumeDriver::World world);
+  static absl::StatusOr<std::unique_ptr<Plugin>> Start(Config config, VolumeDriver::World world);
   ~Plugin();
   Plugin(const Plugin&) = delete;
   Plugin& operator=(const Plugin&) = delete;
