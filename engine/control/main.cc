@@ -19,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "engine/array/tgt.h"
 #include "engine/base/config_file.h"
+#include "engine/base/core_dump.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
@@ -46,7 +47,7 @@ constexpr uint64_t kTrimEvery = 10'000;
 
 struct Config {
   std::string data;
-  std::vector<std::string> listen;
+  Listening listening;
   TgtConfig tgt;
   ControllerOptions controller;
   uint64_t reserve = uint64_t{64} << 20;  // bytes that must be free beside the state to take on anything new
@@ -200,6 +201,10 @@ void FeedWatchdog(Runner& runner) {
 
 // Returns only when it cannot begin.
 absl::Status Serve(const Config& config, char** argv) {
+  RETURN_IF_ERROR(ForbidCoreDumps());
+  for (const std::string& address : config.listening.addresses) {
+    RETURN_IF_ERROR(CheckListener(config.listening.transport, address));
+  }
   RETURN_IF_ERROR(MakeDirectories(config.data, 0700));
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksdbStore> store, RocksdbStore::Open(config.data));
   ASSIGN_OR_RETURN(const Snapshot snapshot, store->Load());
@@ -236,9 +241,9 @@ absl::Status Serve(const Config& config, char** argv) {
   builder.RegisterService(&agents);
   builder.RegisterService(&clients);
   builder.RegisterService(&state);
-  ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server, StartServer(builder, config.listen));
+  ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server, StartServer(builder, config.listening));
   spdlog::info("flocker-control {} serves {} datasets on {}", FLOCKER_VERSION, snapshot.datasets.size(),
-               absl::StrJoin(config.listen, ", "));
+               absl::StrJoin(config.listening.addresses, ", "));
   FeedWatchdog(runner);
   sd_notify(0, "READY=1");  // does nothing where nobody started it who wants to know
   End(runner.Run(controller), argv);
@@ -272,7 +277,19 @@ int main(int argc, char** argv) {
   std::string prefix;
   app.set_version_flag("--version", FLOCKER_VERSION);
   app.add_option("--data", config.data, "directory of the cluster's state")->required();
-  app.add_option("--listen", config.listen, "host:port or unix:/path; may be repeated")->required();
+  app.add_option("--listen", config.listening.addresses, "host:port or unix:/path; may be repeated")->required();
+  app.add_option("--certificates", config.listening.transport.certificates,
+                 "directory of cluster.crt, control-service.crt and control-service.key, for host:port: who connects "
+                 "there must have a certificate of the cluster's, too")
+      ->capture_default_str();
+  app.add_flag("--insecure", config.listening.transport.insecure,
+               "use no certificates: anybody who reaches host:port is let in");
+  app.add_option("--group-listen", config.listening.group_address,
+                 "unix:/path of one more socket, which a group may use as users do; the others are root's alone")
+      ->check([](const std::string& address) {
+        return IsUnixAddress(address) ? "" : "a group's socket is unix:/path, not " + address;
+      });
+  app.add_option("--group", config.listening.group, "that group")->capture_default_str();
   app.add_option("--pool", config.tgt.pool, "directory of the LUNs' backing files on the array head")->required();
   app.add_option("--tgt-control-number", config.tgt.control_number, "tgtadm -C")->capture_default_str();
   app.add_option("--portal", config.tgt.portal, "ip:port under which nodes reach the array")->required();
