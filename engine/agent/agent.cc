@@ -105,10 +105,11 @@ absl::Status Agent::Open() {
   reconciler_ = std::make_unique<Reconciler>(Reconciler::Config{
       .root = config_.root, .interval = config_.reconcile_interval, .held = [this] { return Keys(); }});
   owned_link_ = std::make_unique<ControlLink>(
-      config_.control, ControlLink::Events{.hello = [this] { return Hello(); },
-                                           .reachable = [this](bool reachable) { OnReachable(reachable); },
-                                           .message = [this](const rpc::AgentDown& message) { OnControl(message); },
-                                           .tick = [this] { OnTick(); }});
+      config_.control, config_.transport,
+      ControlLink::Events{.hello = [this] { return Hello(); },
+                          .reachable = [this](bool reachable) { OnReachable(reachable); },
+                          .message = [this](const rpc::AgentDown& message) { OnControl(message); },
+                          .tick = [this] { OnTick(); }});
   link_ = owned_link_.get();
   return absl::OkStatus();
 }
@@ -142,7 +143,7 @@ absl::Status Agent::StartTreeServer() {
                         }});
   grpc::ServerBuilder builder;
   builder.RegisterService(tree_.get());
-  ASSIGN_OR_RETURN(server_, StartServer(builder, {absl::StrCat("unix:", config_.root, "/agent.sock")}));
+  ASSIGN_OR_RETURN(server_, StartServer(builder, {.addresses = {absl::StrCat("unix:", config_.root, "/agent.sock")}}));
   return absl::OkStatus();
 }
 

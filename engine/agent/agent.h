@@ -30,6 +30,7 @@ struct AgentConfig {
   std::string name;
   std::string root = "/var/lib/flocker";  // absolute, without symlinks: loop devices are found by their file's path
   std::string control;                    // address
+  Transport transport;                    // to control
   std::string tree = "/flocker";          // mountpoint
   std::string address;                    // of this node, as others may reach it
   std::string binaries;                   // directory of flocker-lun and flocker-fs

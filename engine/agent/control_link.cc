@@ -19,8 +19,8 @@ constexpr auto kReconnectMax = std::chrono::milliseconds(1000);
 
 }  // namespace
 
-ControlLink::ControlLink(const std::string& address, Events events)
-    : address_(address), events_(std::move(events)), thread_([this] { Run(); }) {}
+ControlLink::ControlLink(const std::string& address, const Transport& transport, Events events)
+    : address_(address), transport_(transport), events_(std::move(events)), thread_([this] { Run(); }) {}
 
 ControlLink::~ControlLink() {
   {
@@ -65,6 +65,7 @@ void ControlLink::SetReachable(bool reachable) {
 
 void ControlLink::Run() {
   auto pause = kReconnectPause;
+  std::string why_away;
   while (true) {
     grpc::ClientContext context;
     {
@@ -75,12 +76,7 @@ void ControlLink::Run() {
       streaming_ = true;
       heard_ = SteadyNow();
     }
-    // A channel of its own each time: gRPC would hold a failed one back for its backoff.
-    const auto stub = rpc::Agent::NewStub(OpenChannel(address_));
-    context.set_wait_for_ready(false);
-    const std::unique_ptr<Stream> stream = stub->Connect(&context);
-    RunStream(*stream, context);
-    const grpc::Status status = stream->Finish();
+    const absl::Status status = Connect(context);
     const bool was_reachable = reachable();
     {
       const MutexLock lock(mutex_);
@@ -89,9 +85,10 @@ void ControlLink::Run() {
       queue_.clear();
     }
     SetReachable(false);
-    if (was_reachable) {
-      spdlog::warn("control at {} is away: {}", address_, status.error_message());
-      pause = kReconnectPause;
+    if (was_reachable) pause = kReconnectPause;
+    if (was_reachable || status.message() != why_away) {
+      why_away = std::string(status.message());
+      spdlog::warn("control at {} is away: {}", address_, why_away);
     }
     events_.tick();
     MutexLock lock(mutex_);
@@ -100,6 +97,17 @@ void ControlLink::Run() {
     }
     pause = std::min<std::chrono::milliseconds>(pause * 2, kReconnectMax);
   }
+}
+
+// Returns why the stream ended.
+absl::Status ControlLink::Connect(grpc::ClientContext& context) {
+  ASSIGN_OR_RETURN(const auto credentials, ClientCredentials(transport_, address_, Role::kNode));
+  // A channel of its own each time: gRPC would hold a failed one back for its backoff. It has the certificates of now.
+  const auto stub = rpc::Agent::NewStub(OpenChannel(address_, credentials));
+  context.set_wait_for_ready(false);
+  const std::unique_ptr<Stream> stream = stub->Connect(&context);
+  RunStream(*stream, context);
+  return FromGrpc(stream->Finish(), "the stream");
 }
 
 void ControlLink::RunStream(Stream& stream, grpc::ClientContext& context) {

@@ -13,6 +13,7 @@
 
 #include "absl/time/time.h"
 #include "engine/base/mutex.h"
+#include "engine/rpc/credentials.h"
 #include "engine/rpc/flocker.grpc.pb.h"
 
 namespace flocker {
@@ -27,7 +28,7 @@ class ControlLink {
     std::function<void()> tick;                          // now and then, about once a second
   };
 
-  ControlLink(const std::string& address, Events events);
+  ControlLink(const std::string& address, const Transport& transport, Events events);
   ~ControlLink();
   ControlLink(const ControlLink&) = delete;
   ControlLink& operator=(const ControlLink&) = delete;
@@ -42,12 +43,14 @@ class ControlLink {
  private:
   using Stream = grpc::ClientReaderWriter<rpc::AgentUp, rpc::AgentDown>;
   void Run();
+  absl::Status Connect(grpc::ClientContext& context);
   void RunStream(Stream& stream, grpc::ClientContext& context);
   void WriteQueue(Stream& stream, grpc::ClientContext& context);
   void Handle(const rpc::AgentDown& message);
   void SetReachable(bool reachable);
 
   const std::string address_;
+  const Transport transport_;
   const Events events_;
   mutable Mutex mutex_;
   CondVar wake_;

@@ -14,10 +14,15 @@
 
 #include "engine/agent/agent.h"
 #include "engine/agent/agent_yml.h"
+#include "engine/agent/node_identity.h"
+#include "engine/base/core_dump.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 
 namespace {
+
+// EX_CONFIG of sysexits.h: the unit does not start it again before somebody has done something about it.
+constexpr int kNotConfigured = 78;
 
 std::string HostName() {
   std::array<char, HOST_NAME_MAX + 1> name{};
@@ -43,6 +48,10 @@ int main(int argc, char** argv) {
   app.add_option("--control", config.control, "where flocker-control listens: host:port or unix:/path")->required();
   app.add_option("--tree", config.tree, "mountpoint of the tree")->capture_default_str();
   app.add_option("--address", config.address, "this node's address; if not given, the one it has towards control");
+  app.add_option("--certificates", config.transport.certificates,
+                 "directory of cluster.crt, node.crt and node.key, for a control at host:port")
+      ->capture_default_str();
+  app.add_flag("--insecure", config.transport.insecure, "use no certificates, whoever says that it is control");
   double reconcile = 60;
   app.add_option("--reconcile-interval", reconcile, "seconds between comparisons of this machine with what is held")
       ->check(CLI::PositiveNumber)
@@ -69,6 +78,10 @@ int main(int argc, char** argv) {
   if (config.address.empty()) config.address = flocker::OwnAddressTowards(config.control);
 
   flocker::InitLogging("flocker-agent." + config.name);
+  if (const absl::Status forbidden = flocker::ForbidCoreDumps(); !forbidden.ok()) {
+    spdlog::critical("{}", std::string(forbidden.message()));
+    return 1;
+  }
   if (InMountNamespaceOfItsOwn()) {
     spdlog::critical(
         "this is not the mount namespace of process 1, so containers would not see any dataset: start it outside "
@@ -89,6 +102,11 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  if (const absl::Status identified = flocker::SettleNodeId(config.root, config.control, config.transport);
+      !identified.ok()) {
+    spdlog::critical("{}", std::string(identified.message()));
+    return kNotConfigured;
+  }
   const auto agent = flocker::Agent::Start(config);
   if (!agent.ok()) {
     spdlog::critical("{}", std::string(agent.status().message()));

@@ -15,11 +15,11 @@ std::string ShellQuote(std::string_view text) {
 Shell::Shell(std::vector<std::string> prefix)
     : local_(prefix.empty()), prefix_(local_ ? std::vector<std::string>{"sh", "-c"} : std::move(prefix)) {}
 
-absl::StatusOr<CommandResult> Shell::Run(const std::string& what, const std::string& line,
-                                         absl::Duration timeout) const {
+absl::StatusOr<CommandResult> Shell::Run(const std::string& what, const std::string& line, absl::Duration timeout,
+                                         const std::string& input) const {
   std::vector<std::string> argv = prefix_;
   argv.push_back(line);
-  auto result = RunCommand(argv, timeout);
+  auto result = RunCommand(argv, timeout, input);
   if (result.ok()) return result;
   // RunCommand's own message quotes the command.
   if (absl::IsDeadlineExceeded(result.status())) {

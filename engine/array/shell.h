@@ -20,9 +20,10 @@ class Shell {
   // {"sh", "-c"} here. It must add nothing of its own to the output.
   explicit Shell(std::vector<std::string> prefix);
 
-  // Runs the line to its end, at most `timeout`. Errors say `what` and never quote the line, which may hold a secret:
-  // Unavailable when it could not be run or did not end.
-  absl::StatusOr<CommandResult> Run(const std::string& what, const std::string& line, absl::Duration timeout) const;
+  // Runs the line to its end, at most `timeout`. `input` is what it reads: of a secret no list of processes then shows
+  // more than the line makes of it. Errors say `what`. Unavailable when it could not be run or did not end.
+  absl::StatusOr<CommandResult> Run(const std::string& what, const std::string& line, absl::Duration timeout,
+                                    const std::string& input = "") const;
 
   // Whether commands run on this machine, without a prefix.
   bool local() const { return local_; }

@@ -24,10 +24,13 @@ absl::StatusOr<std::string> Tgtadm::Run(const std::string& op, const std::string
                                         const std::vector<std::string>& words, const std::string* secret) const {
   const std::string shown = absl::StrCat("tgtadm -C ", control_number_, " --op ", op, " --mode ", mode,
                                          words.empty() ? "" : " ", absl::StrJoin(words, " "));
-  std::string line = absl::StrCat(kBounded, control_number_, " --lld iscsi --op ", op, " --mode ", mode);
+  // The secret is in the command lines of tgtadm and its timeout, for want of another way: not in the shell's, nor in
+  // that of an ssh to it.
+  std::string line = absl::StrCat(secret != nullptr ? "IFS= read -r secret; " : "", kBounded, control_number_,
+                                  " --lld iscsi --op ", op, " --mode ", mode);
   for (const std::string& word : words) absl::StrAppend(&line, " ", ShellQuote(word));
-  if (secret != nullptr) absl::StrAppend(&line, " --password ", ShellQuote(*secret));
-  ASSIGN_OR_RETURN(CommandResult result, shell_.Run(shown, line, kTimeout));
+  if (secret != nullptr) absl::StrAppend(&line, " --password \"$secret\"");
+  ASSIGN_OR_RETURN(CommandResult result, shell_.Run(shown, line, kTimeout, secret != nullptr ? *secret + "\n" : ""));
   if (result.exit_code == 0) return std::move(result.output);
   const std::string message = absl::StrCat(shown, ": ", absl::StripAsciiWhitespace(result.output));
   // usr/tgtadm.c, ipc_mgmt_rsp: EINVAL is tgtd's own refusal; everything else means that it was not asked.

@@ -6,9 +6,11 @@
 #include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <climits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -52,6 +54,20 @@ int PollTimeout(absl::Time deadline) {
   if (left <= absl::ZeroDuration()) return 0;
   if (left > absl::Hours(1)) return 3'600'000;
   return static_cast<int>(absl::ToInt64Milliseconds(left)) + 1;
+}
+
+// The reading end of a pipe that holds `text` and its end.
+absl::StatusOr<unique_fd> PipeOf(const std::string& text) {
+  std::array<int, 2> ends{};
+  if (text.size() > PIPE_BUF) return absl::InvalidArgumentError("a command's input is too long");
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
+  unique_fd reader(ends[0]);
+  const unique_fd writer(ends[1]);
+  // An empty pipe takes it at once.
+  if (write(writer.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    return ErrnoStatus(errno, "cannot write a command's input");
+  }
+  return reader;
 }
 
 int ReapExitCode(const unique_fd& pidfd) {
@@ -127,7 +143,8 @@ bool WaitEnd(const unique_fd& pidfd, absl::Duration timeout) {
   }
 }
 
-absl::StatusOr<CommandResult> RunCommand(const std::vector<std::string>& argv, absl::Duration timeout) {
+absl::StatusOr<CommandResult> RunCommand(const std::vector<std::string>& argv, absl::Duration timeout,
+                                         const std::string& input) {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
   unique_fd reader(ends[0]);
@@ -135,6 +152,11 @@ absl::StatusOr<CommandResult> RunCommand(const std::vector<std::string>& argv, a
   ChildOptions options;
   options.argv = argv;
   options.output_fd = writer.get();
+  unique_fd given;
+  if (!input.empty()) {
+    ASSIGN_OR_RETURN(given, PipeOf(input));
+    options.keep = {{given.get(), STDIN_FILENO}};
+  }
   auto child = SpawnChild(options);
   if (!child.ok()) return child.status();
   writer.reset();

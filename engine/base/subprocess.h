@@ -19,8 +19,10 @@ struct CommandResult {
 };
 
 // Runs argv[0] (looked up in PATH) to its end; blocks at most `timeout`, then kills it and answers DeadlineExceeded.
-// A non-zero exit is a result, not an error.
-absl::StatusOr<CommandResult> RunCommand(const std::vector<std::string>& argv, absl::Duration timeout);
+// A non-zero exit is a result, not an error. `input`, of at most 4 KiB, is its standard input: what nobody is to see in
+// a list of processes.
+absl::StatusOr<CommandResult> RunCommand(const std::vector<std::string>& argv, absl::Duration timeout,
+                                         const std::string& input = "");
 
 // The same, but a non-zero exit is an error that quotes the command and its output.
 absl::StatusOr<std::string> RunChecked(const std::vector<std::string>& argv, absl::Duration timeout);

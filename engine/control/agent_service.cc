@@ -1,16 +1,23 @@
 #include "engine/control/agent_service.h"
 
 #include <deque>
+#include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "engine/base/log.h"
+#include "engine/base/status.h"
 #include "engine/control/event_view.h"
+#include "engine/rpc/channel.h"
 
 namespace flocker {
 
 // Owned by the service's table until gRPC says that nothing of it is under way any more (OnDone).
 class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown> {
  public:
-  AgentStream(AgentService& service, SessionId session) : service_(service), session_(session) {}
+  // `caller`: by its certificate; nothing where none is needed.
+  AgentStream(AgentService& service, SessionId session, std::optional<Peer> caller)
+      : service_(service), session_(session), caller_(std::move(caller)) {}
 
   void Begin() { StartRead(&incoming_); }
 
@@ -37,6 +44,7 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
   void OnReadDone(bool ok) override {
     if (!ok) return Close();
     if (incoming_.has_hello()) {
+      if (const absl::Status may = CheckNode(incoming_.hello().node()); !may.ok()) return TurnAway(may);
       const MutexLock lock(mutex_);
       told_ = incoming_.hello().last_event();
     }
@@ -71,6 +79,21 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
   }
 
  private:
+  // An agent is nobody but the node of its certificate.
+  absl::Status CheckNode(const rpc::NodeView& node) const {
+    if (!caller_ || caller_->name == node.id()) return absl::OkStatus();
+    return Refuse(Cause::kDenied, absl::StrCat("rule 'node': with the certificate ", caller_->CommonName(),
+                                               " nobody may be node ", node.id(), " (", node.name(), ")"));
+  }
+
+  void TurnAway(const absl::Status& status) {
+    spdlog::warn("refused an agent: {}", std::string(status.message()));
+    rpc::AgentDown down;
+    *down.mutable_refused() = ToOutcome(status);
+    Send(down);
+    Close();
+  }
+
   void StartEvents() REQUIRES(mutex_) {
     if (!welcomed_ || closing_ || !outgoing_.empty()) return;
     rpc::AgentDown message;
@@ -89,6 +112,7 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
 
   AgentService& service_;
   const SessionId session_;
+  const std::optional<Peer> caller_;
   rpc::AgentUp incoming_;  // only the read under way touches it
   Mutex mutex_;
   std::deque<rpc::AgentDown> outgoing_ GUARDED_BY(mutex_);  // the first is being written
@@ -98,11 +122,11 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
   bool finished_ GUARDED_BY(mutex_) = false;
 };
 
-grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>* AgentService::Connect(grpc::CallbackServerContext*) {
+grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>* AgentService::Connect(grpc::CallbackServerContext* context) {
   std::shared_ptr<AgentStream> stream;
   {
     const MutexLock lock(mutex_);
-    stream = std::make_shared<AgentStream>(*this, ++last_session_);
+    stream = std::make_shared<AgentStream>(*this, ++last_session_, CallerOf(*context));
     streams_[last_session_] = stream;
   }
   stream->Begin();

@@ -21,6 +21,7 @@
 #include "absl/time/clock.h"
 #include "engine/array/tgt.h"
 #include "engine/base/config_file.h"
+#include "engine/base/core_dump.h"
 #include "engine/base/file.h"
 #include "engine/base/log.h"
 #include "engine/base/status.h"
@@ -40,6 +41,7 @@
 #include "engine/rest/http_server.h"
 #include "engine/rest/published.h"
 #include "engine/rpc/channel.h"
+#include "engine/rpc/tls_context.h"
 #include "engine/store/backup.h"
 #include "engine/store/rocksdb_store.h"
 
@@ -54,13 +56,12 @@ constexpr rlim_t kDescriptors = 16'384;
 
 struct Config {
   std::string data;
-  std::vector<std::string> listen;
+  Listening listening;
   TgtConfig tgt;
   ControllerOptions controller;
   uint64_t reserve = uint64_t{64} << 20;  // bytes that must be free beside the state to take on anything new
   std::string metrics;
   std::string rest;  // where the REST API is served; empty: nowhere
-  bool rest_without_tls = false;
   std::string restore;
   bool adopt = false;
 };
@@ -181,18 +182,6 @@ absl::Status CheckEmpty(const Snapshot& snapshot, const Config& config, Array& a
   return absl::OkStatus();
 }
 
-// Until there is TLS, whoever reaches the port may do everything.
-absl::Status CheckRest(const Config& config) {
-  if (config.rest.empty() || config.rest_without_tls) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const bool local, HttpServer::IsLoopback(config.rest));
-  if (!local) {
-    return absl::InvalidArgumentError(absl::StrCat("--rest ", config.rest,
-                                                   " lets everybody in who reaches it: give an address of the loopback "
-                                                   "interface, or --rest-without-tls as well"));
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<std::unique_ptr<HttpServer>> ServeRest(const Config& config, V1Api& api) {
   // A descriptor for each connection, beside the store's and the agents'.
   rlimit descriptors{};
@@ -202,11 +191,18 @@ absl::StatusOr<std::unique_ptr<HttpServer>> ServeRest(const Config& config, V1Ap
       spdlog::warn("{}", std::string(ErrnoStatus(errno, "cannot have more descriptors for REST clients").message()));
     }
   }
-  ASSIGN_OR_RETURN(auto server, HttpServer::Start(config.rest,
-                                                  [&api](const HttpRequest& request, const HttpServer::Answer& answer) {
-                                                    api.Handle(request, answer);
-                                                  },
-                                                  {.refusal = V1Api::Refusal}));
+  const Transport& transport = config.listening.transport;
+  std::shared_ptr<TlsContexts> tls;
+  if (UsesCertificates(transport, config.rest)) {
+    ASSIGN_OR_RETURN(tls, TlsContexts::Open(FilesIn(transport.certificates, Role::kControl), {Role::kUser}, "REST"));
+  } else {
+    spdlog::warn("REST at {} is insecure: whoever reaches it is let in, and everything can be read on its way",
+                 config.rest);
+  }
+  const auto handle = [&api](const HttpRequest& request, const HttpServer::Answer& answer) {
+    api.Handle(request, answer);
+  };
+  ASSIGN_OR_RETURN(auto server, HttpServer::Start(config.rest, handle, {.refusal = V1Api::Refusal}, tls));
   spdlog::info("the REST API is on port {}", server->port());
   return server;
 }
@@ -240,7 +236,11 @@ void FeedWatchdog(Runner& runner) {
 
 // Returns only when it cannot begin.
 absl::Status Serve(const Config& config, char** argv) {
-  RETURN_IF_ERROR(CheckRest(config));
+  RETURN_IF_ERROR(ForbidCoreDumps());
+  for (const std::string& address : config.listening.addresses) {
+    RETURN_IF_ERROR(CheckListener(config.listening.transport, address));
+  }
+  if (!config.rest.empty()) RETURN_IF_ERROR(CheckListener(config.listening.transport, config.rest));
   RETURN_IF_ERROR(MakeDirectories(config.data, 0700));
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksdbStore> store, RocksdbStore::Open(config.data));
   ASSIGN_OR_RETURN(const Snapshot snapshot, store->Load());
@@ -288,9 +288,9 @@ absl::Status Serve(const Config& config, char** argv) {
   builder.RegisterService(&agents);
   builder.RegisterService(&clients);
   builder.RegisterService(&state);
-  ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server, StartServer(builder, config.listen));
+  ASSIGN_OR_RETURN(const std::unique_ptr<grpc::Server> server, StartServer(builder, config.listening));
   spdlog::info("flocker-control {} serves {} datasets on {}", FLOCKER_VERSION, snapshot.datasets.size(),
-               absl::StrJoin(config.listen, ", "));
+               absl::StrJoin(config.listening.addresses, ", "));
   FeedWatchdog(runner);
   sd_notify(0, "READY=1");  // does nothing where nobody started it who wants to know
   End(runner.Run(controller), argv);
@@ -324,7 +324,19 @@ int main(int argc, char** argv) {
   std::string prefix;
   app.set_version_flag("--version", FLOCKER_VERSION);
   app.add_option("--data", config.data, "directory of the cluster's state")->required();
-  app.add_option("--listen", config.listen, "host:port or unix:/path; may be repeated")->required();
+  app.add_option("--listen", config.listening.addresses, "host:port or unix:/path; may be repeated")->required();
+  app.add_option("--certificates", config.listening.transport.certificates,
+                 "directory of cluster.crt, control-service.crt and control-service.key, for host:port: who connects "
+                 "there must have a certificate of the cluster's, too")
+      ->capture_default_str();
+  app.add_flag("--insecure", config.listening.transport.insecure,
+               "use no certificates: anybody who reaches host:port is let in");
+  app.add_option("--group-listen", config.listening.group_address,
+                 "unix:/path of one more socket, which a group may use as users do; the others are root's alone")
+      ->check([](const std::string& address) {
+        return IsUnixAddress(address) ? "" : "a group's socket is unix:/path, not " + address;
+      });
+  app.add_option("--group", config.listening.group, "that group")->capture_default_str();
   app.add_option("--pool", config.tgt.pool, "directory of the LUNs' backing files on the array head")->required();
   app.add_option("--tgt-control-number", config.tgt.control_number, "tgtadm -C")->capture_default_str();
   app.add_option("--portal", config.tgt.portal, "ip:port under which nodes reach the array")->required();
@@ -351,11 +363,7 @@ int main(int argc, char** argv) {
   app.add_option("--metrics", config.metrics, "host:port that serves Prometheus' /metrics; nowhere if not given");
   double patience = 120;
   app.add_option("--rest", config.rest,
-                 "host:port that serves Flocker's REST API v1, 127.0.0.1:4523 if no address follows; nowhere if not "
-                 "given")
-      ->expected(0, 1)
-      ->default_str("127.0.0.1:4523");
-  app.add_flag("--rest-without-tls", config.rest_without_tls, "serve it to other machines although it has no TLS yet");
+                 "host:port that serves Flocker's REST API v1, 4523 in Flocker, to users; nowhere if not given");
   app.add_option("--move-patience", patience, "seconds for which a move or delete asked by REST is tried")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -4,12 +4,19 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include "engine/rpc/credentials.h"
 
 namespace flocker {
 
+inline constexpr unsigned kCertificateDays = 20 * 365;  // flocker/ca/_ca.py: EXPIRY_20_YEARS
+
 struct Arguments {
   std::string control;  // as OpenChannel takes it
-  double timeout = 60;  // seconds
+  Transport transport;
+  std::string user = "user";  // whose certificate it is
+  double timeout = 60;        // seconds
   bool json = false;
 
   bool long_ids = false;
@@ -30,10 +37,16 @@ struct Arguments {
   bool follow = false;
 
   std::string role;
-  std::string certificates = "/etc/flocker";
+  std::string configuration = kCertificateDirectory;
   std::string file;
   std::string shell;
   std::string kind;  // of names that a completion asks for
+
+  std::string authority = kCertificateDirectory;
+  std::string output;  // of certificates; empty: the authority's
+  unsigned days = kCertificateDays;
+  bool replace = false;
+  std::vector<std::string> hosts;
 };
 
 }  // namespace flocker

@@ -1,6 +1,5 @@
 #include "engine/ctl/certificate_checks.h"
 
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <sys/stat.h>
 
@@ -8,7 +7,6 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
-#include <memory>
 #include <set>
 
 #include "absl/status/statusor.h"
@@ -16,24 +14,16 @@
 #include "absl/strings/str_format.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
+#include "engine/rpc/openssl.h"
 
 namespace flocker {
 namespace {
 
 constexpr absl::Duration kSoon = absl::Hours(30 * 24);
 
-struct Free {
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(BIO* bio) const { BIO_free(bio); }
-};
-using Certificate = std::unique_ptr<X509, Free>;
-
-absl::StatusOr<Certificate> Load(const std::string& path) {
+absl::StatusOr<X509Ptr> Load(const std::string& path) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  const std::unique_ptr<BIO, Free> bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-  Certificate certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  if (certificate == nullptr) return Refuse(Cause::kInvalid, absl::StrCat(path, " is no PEM certificate"));
-  return certificate;
+  return CertificateFromPem(text, path);
 }
 
 absl::Time TimeOf(const ASN1_TIME* time) {
@@ -54,9 +44,11 @@ Check CheckCertificate(const std::string& path, X509* certificate, X509* authori
   const absl::Time to = TimeOf(X509_get0_notAfter(certificate));
   const std::string until = absl::FormatTime("%Y-%m-%d", to, absl::UTCTimeZone());
   if (now < from) {
-    return {subject, Verdict::kBad, "it is not valid yet", "set the clock, or have a new one made"};
+    return {subject, Verdict::kBad, "it is not valid yet", "set the clock, or have a new one made by flockerctl ca"};
   }
-  if (now > to) return {subject, Verdict::kBad, absl::StrCat("expired ", until), "have a new one made"};
+  if (now > to)
+    return {subject, Verdict::kBad, absl::StrCat("expired ", until),
+            "have a new one made by flockerctl ca … --replace"};
   if (authority != nullptr && X509_verify(certificate, X509_get0_pubkey(authority)) != 1) {
     return {subject, Verdict::kBad, "it is not signed by the cluster of cluster.crt",
             "bring both from the machine that has the cluster's key"};
@@ -94,11 +86,10 @@ std::vector<Check> CheckCertificates(const std::string& directory, absl::Time no
              "run flockerctl doctor as root"}};
   }
   if (certificates.empty() && keys.empty()) {
-    return {{"certificates", Verdict::kWarning, absl::StrCat("none in ", directory),
-             "without them let nobody but Flocker's machines into their network"}};
+    return {{"certificates", Verdict::kBad, absl::StrCat("none in ", directory), "flockerctl ca makes them"}};
   }
   std::vector<Check> checks;
-  Certificate authority;
+  X509Ptr authority;
   if (auto loaded = Load(absl::StrCat(directory, "/cluster.crt")); loaded.ok()) {
     authority = *std::move(loaded);
   } else {

@@ -40,8 +40,19 @@ bool Cancellation::Attach(grpc::ClientContext* context) {
   return !cancelled_;
 }
 
-ClusterClient::ClusterClient(const std::string& address, absl::Duration timeout)
-    : address_(address), timeout_(timeout), channel_(OpenChannel(address)), stub_(rpc::Cluster::NewStub(channel_)) {}
+// Without credentials gRPC makes a channel on which every call fails at once.
+ClusterClient::ClusterClient(const std::string& address, absl::Duration timeout,
+                             const absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>>& credentials)
+    : address_(address),
+      timeout_(timeout),
+      credentials_(credentials.status()),
+      channel_(OpenChannel(address, credentials.value_or(nullptr))),
+      stub_(rpc::Cluster::NewStub(channel_)) {}
+
+absl::Status ClusterClient::Called(const grpc::Status& status) const {
+  RETURN_IF_ERROR(credentials_);
+  return FromGrpc(status, absl::StrCat("control at ", address_));
+}
 
 absl::StatusOr<rpc::ViewReply> ClusterClient::View(const std::string& dataset_id) {
   grpc::ClientContext context;
@@ -49,7 +60,7 @@ absl::StatusOr<rpc::ViewReply> ClusterClient::View(const std::string& dataset_id
   rpc::ViewRequest request;
   request.set_dataset_id(dataset_id);
   rpc::ViewReply reply;
-  const absl::Status called = FromGrpc(stub_->View(&context, request, &reply), absl::StrCat("control at ", address_));
+  const absl::Status called = Called(stub_->View(&context, request, &reply));
   // An address that swallows packets is a control that cannot be reached, as much as one that refuses them.
   if (!called.ok() && (CauseOf(called) == Cause::kNoControl || CauseOf(called) == Cause::kTimeout)) {
     return Refuse(Cause::kNoControl, absl::StrCat(std::string(called.message()),
@@ -70,8 +81,7 @@ absl::StatusOr<rpc::OperationReply> ClusterClient::Execute(rpc::OperationRequest
     grpc::ClientContext context;
     SetDeadline(context, deadline);
     rpc::OperationReply reply;
-    const absl::Status called =
-        FromGrpc(stub_->Execute(&context, request, &reply), absl::StrCat("control at ", address_));
+    const absl::Status called = Called(stub_->Execute(&context, request, &reply));
     if (called.ok()) {
       const absl::Status outcome = FromOutcome(reply.outcome());
       if (outcome.ok()) return reply;
@@ -88,8 +98,7 @@ absl::StatusOr<rpc::BackupReply> ClusterClient::Backup(const std::string& direct
   rpc::BackupRequest request;
   request.set_directory(directory);
   rpc::BackupReply reply;
-  RETURN_IF_ERROR(FromGrpc(rpc::State::NewStub(channel_)->Backup(&context, request, &reply),
-                           absl::StrCat("control at ", address_)));
+  RETURN_IF_ERROR(Called(rpc::State::NewStub(channel_)->Backup(&context, request, &reply)));
   return reply;
 }
 
@@ -117,7 +126,7 @@ absl::StatusOr<rpc::EventView> ClusterClient::Why(const std::string& name) {
   rpc::WhyRequest request;
   request.set_name(name);
   rpc::EventView event;
-  RETURN_IF_ERROR(FromGrpc(stub_->Why(&context, request, &event), absl::StrCat("control at ", address_)));
+  RETURN_IF_ERROR(Called(stub_->Why(&context, request, &event)));
   return event;
 }
 
@@ -129,7 +138,7 @@ absl::Status ClusterClient::Events(uint64_t from_seq, const OnEvent& on_event) {
   const auto reader = stub_->Events(&context, request);
   rpc::EventView event;
   while (reader->Read(&event)) on_event(event);
-  return FromGrpc(reader->Finish(), absl::StrCat("control at ", address_));
+  return Called(reader->Finish());
 }
 
 absl::Status ClusterClient::Follow(uint64_t from_seq, const OnEvent& on_event, Cancellation& cancellation) {
@@ -145,7 +154,7 @@ absl::Status ClusterClient::Follow(uint64_t from_seq, const OnEvent& on_event, C
       on_event(event);
       request.set_from_seq(event.seq() + 1);
     }
-    absl::Status ended = FromGrpc(reader->Finish(), absl::StrCat("control at ", address_));
+    absl::Status ended = Called(reader->Finish());
     if (!cancellation.Attach(nullptr)) return absl::OkStatus();
     if (!ended.ok() && CauseOf(ended) != Cause::kNoControl) return ended;
     // A control that ends takes its connection with it a moment later.

@@ -1,6 +1,8 @@
 // flockerctl's end of the Cluster service.
 #pragma once
 
+#include <grpcpp/grpcpp.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -32,8 +34,11 @@ class ClusterClient {
  public:
   using OnEvent = std::function<void(const rpc::EventView&)>;
 
-  // `address` as OpenChannel takes it. `timeout` bounds every call but a followed event stream.
-  ClusterClient(const std::string& address, absl::Duration timeout);
+  // `address` as OpenChannel takes it. `timeout` bounds every call but a followed event stream. Without credentials
+  // every call fails as they did.
+  ClusterClient(const std::string& address, absl::Duration timeout,
+                const absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>>& credentials =
+                    grpc::InsecureChannelCredentials());
 
   const std::string& address() const { return address_; }
   absl::Duration timeout() const { return timeout_; }
@@ -66,8 +71,11 @@ class ClusterClient {
   absl::Status Follow(uint64_t from_seq, const OnEvent& on_event, Cancellation& cancellation);
 
  private:
+  absl::Status Called(const grpc::Status& status) const;
+
   const std::string address_;
   const absl::Duration timeout_;
+  const absl::Status credentials_;
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<rpc::Cluster::Stub> stub_;
 };

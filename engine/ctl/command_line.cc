@@ -1,8 +1,11 @@
 #include "engine/ctl/command_line.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "engine/ctl/ca_commands.h"
 #include "engine/ctl/completion.h"
 #include "engine/ctl/dataset_commands.h"
 #include "engine/ctl/diagnosis_commands.h"
@@ -19,12 +22,16 @@ constexpr char kWhichTrashed[] = "its name, or a prefix of its id; see trash";
 constexpr char kWhichNode[] = "the node's name, or a prefix of its id";
 constexpr char kForce[] = "although many nodes vanished together: take it off a silent node";
 
+constexpr char kUsualSocket[] = "/run/flocker/control.sock";
+
 std::string AtUsualPort(const std::string& host) { return absl::StrCat(host, ":4524"); }
 
 // Where control is if the command line does not say.
 std::string UsualControl() {
   if (const char* address = std::getenv("FLOCKER_CONTROL")) return address;
   if (const char* host = std::getenv("FLOCKER_CONTROL_SERVICE")) return AtUsualPort(host);
+  // Of the package's control on this machine, for whom it lets in.
+  if (access(kUsualSocket, W_OK) == 0) return absl::StrCat("unix:", kUsualSocket);
   return AtUsualPort("127.0.0.1");
 }
 
@@ -48,6 +55,7 @@ CommandLine::CommandLine(Arguments& arguments) : arguments_(arguments) {
   AddNodes();
   AddHistory();
   AddDiagnosis();
+  AddAuthority();
 }
 
 Command CommandLine::chosen() const {
@@ -72,6 +80,17 @@ void CommandLine::AddGlobals() {
           "the host of flocker-control, which listens at its usual port; $FLOCKER_CONTROL_SERVICE without")
       ->type_name("HOST")
       ->excludes(control);
+  app_.add_option("--certificates", arguments_.transport.certificates,
+                  "directory of cluster.crt, <user>.crt and <user>.key, for a control at host:port")
+      ->envname("FLOCKER_CERTS_PATH")
+      ->type_name(kDirectoryType)
+      ->capture_default_str();
+  app_.add_option("--user", arguments_.user, "whose certificate it is")
+      ->envname("FLOCKER_USER")
+      ->type_name("USER")
+      ->capture_default_str();
+  app_.add_flag("--insecure", arguments_.transport.insecure, "use no certificates, whoever says that it is control")
+      ->envname("FLOCKER_INSECURE");
   app_.add_option("--timeout", arguments_.timeout,
                   "seconds to wait for an answer, or for the end of what is waited for")
       ->check(CLI::PositiveNumber)
@@ -184,14 +203,11 @@ void CommandLine::AddDiagnosis() {
   doctor->add_option("--for", arguments_.role, "what this machine is to be: client, node or control; told by what runs")
       ->check(CLI::IsMember({"client", "node", "control"}))
       ->type_name("ROLE");
-  doctor->add_option("--certificates", arguments_.certificates, "where the certificates are")
-      ->type_name(kDirectoryType)
-      ->capture_default_str();
 
   CLI::App* bundle =
       Add(&app_, "support-bundle", "put what helps to find a fault into one file, without secrets", &SupportBundle);
   bundle->add_option("file", arguments_.file, "its name; flocker-support-<time>.tar.gz without")->type_name(kFileType);
-  bundle->add_option("--configuration", arguments_.certificates, "where the *.yml are")
+  bundle->add_option("--configuration", arguments_.configuration, "where the *.yml are")
       ->type_name(kDirectoryType)
       ->capture_default_str();
 
@@ -209,6 +225,37 @@ void CommandLine::AddDiagnosis() {
       ->type_name("SHELL");
   CLI::App* names = Add(&app_, "names", "the words that a completion asks for", &Names)->group("");
   names->add_option("kind", arguments_.kind, "a type name")->required();
+}
+
+void CommandLine::AddAuthority() {
+  CLI::App* ca =
+      app_.add_subcommand("ca", "make the certificates by which the cluster's machines and users know each other");
+  ca->require_subcommand(1);
+  CLI::App* init = Add(ca, "init", "make a cluster's authority: cluster.crt and cluster.key", &CaInit);
+  init->add_option("name", arguments_.name, "the cluster's name")->required()->type_name("NAME");
+  CLI::App* control = Add(ca, "control", "make control-service.crt and .key for flocker-control", &CaControl);
+  control->add_option("hosts", arguments_.hosts, "names and addresses under which clients reach it")
+      ->required()
+      ->type_name("HOST");
+  CLI::App* node = Add(ca, "node", "make node.crt and .key for a node's flocker-agent", &CaNode);
+  node->add_option("--id", arguments_.node, "the id of a node that has one already; a new one without")
+      ->type_name("UUID");
+  CLI::App* user = Add(ca, "user", "make <name>.crt and .key for a user of flockerctl and REST", &CaUser);
+  user->add_option("name", arguments_.name, "the user's name; user without")->type_name("NAME");
+  for (CLI::App* each : {init, control, node, user}) {
+    each->add_option("-i,--inputpath", arguments_.authority, "where cluster.crt and cluster.key are")
+        ->type_name(kDirectoryType)
+        ->capture_default_str();
+    each->add_option("-o,--outputpath", arguments_.output, "where to write; the same without")
+        ->type_name(kDirectoryType);
+    each->add_option("--days", arguments_.days, "how long the certificate is valid")
+        ->check(CLI::Range(1U, 2 * kCertificateDays))
+        ->type_name("DAYS")
+        ->capture_default_str();
+    if (each != init) {
+      each->add_flag("--replace", arguments_.replace, "although there is one: daemons take up the new one themselves");
+    }
+  }
 }
 
 std::vector<const CLI::App*> VisibleCommands(const CLI::App& app) {

@@ -40,6 +40,7 @@ class CommandLine {
   void AddNodes();
   void AddHistory();
   void AddDiagnosis();
+  void AddAuthority();
   void AddWait(CLI::App* command);
 
   Arguments& arguments_;

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "engine/base/status.h"
@@ -35,9 +34,8 @@ void Append(std::vector<Check> checks, std::vector<Check>& to) {
 std::vector<Check> Diagnose(Context& context) {
   const std::set<MachineRole> roles = RolesAsked(context.arguments.role);
   std::vector<Check> checks = CheckMachine(ReadMachine(roles), roles);
-  // A unix socket is this machine's own.
-  if (!absl::StartsWith(context.client.address(), "unix:")) {
-    Append(CheckCertificates(context.arguments.certificates, absl::Now()), checks);
+  if (UsesCertificates(context.arguments.transport, context.client.address())) {
+    Append(CheckCertificates(context.arguments.transport.certificates, absl::Now()), checks);
   }
   const absl::Time from = absl::Now();
   const auto view = context.client.View();
@@ -74,7 +72,7 @@ absl::Status SupportBundle(Context& context) {
     if (!read.ok()) absl::StrAppend(&events, ErrorJson(read), "\n");
   }
   files["versions.json"] = VersionsJson(FLOCKER_VERSION, view.ok() ? view->version() : "");
-  AddMachine(context.arguments.certificates, files);
+  AddMachine(context.arguments.configuration, files);
   const std::string path =
       context.arguments.file.empty()
           ? absl::StrCat("flocker-support-", absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone()),

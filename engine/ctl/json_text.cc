@@ -111,6 +111,10 @@ std::string BackupJson(const rpc::BackupReply& reply, const std::string& directo
 
 std::string BundleJson(const std::string& path) { return Text(Json{{"file", path}}); }
 
+std::string CertificateJson(const std::string& certificate, const std::string& key) {
+  return Text(Json{{"certificate", certificate}, {"key", key}});
+}
+
 std::string ErrorJson(const absl::Status& status) {
   const Json error = {{"cause", std::string(CauseName(CauseOf(status)))},
                       {"exit_code", ExitCode(status)},

@@ -25,6 +25,7 @@ std::string ChecksJson(const std::vector<Check>& checks);
 std::string VersionsJson(const std::string& ours, const std::string& controls);
 std::string BackupJson(const rpc::BackupReply& reply, const std::string& directory);
 std::string BundleJson(const std::string& path);
+std::string CertificateJson(const std::string& certificate, const std::string& key);
 // {"error": {"cause": "busy", "exit_code": 5, "message": "…"}}
 std::string ErrorJson(const absl::Status& status);
 

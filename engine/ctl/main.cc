@@ -6,12 +6,14 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "engine/ctl/client.h"
 #include "engine/ctl/command_line.h"
 #include "engine/ctl/exit_code.h"
 #include "engine/ctl/json_text.h"
 #include "engine/ctl/terminal.h"
+#include "engine/rpc/credentials.h"
 
 int main(int argc, char** argv) {
   using namespace flocker;  // NOLINT(google-build-using-namespace): a main composes
@@ -24,7 +26,9 @@ int main(int argc, char** argv) {
     return command_line.app().exit(error) == 0 ? 0 : ExitCode(Refuse(Cause::kInvalid, "command line"));
   }
   const Terminal terminal = OurTerminal();
-  ClusterClient client(arguments.control, absl::Seconds(arguments.timeout));
+  InitLogging("flockerctl");
+  ClusterClient client(arguments.control, absl::Seconds(arguments.timeout),
+                       ClientCredentials(arguments.transport, arguments.control, Role::kUser, arguments.user));
   Context context{.arguments = arguments, .terminal = terminal, .app = command_line.app(), .client = client};
   const absl::Status status = command_line.chosen()(context);
   if (status.ok()) return 0;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/base/core_dump.h"
 #include "engine/base/log.h"
 #include "engine/lun/own_cgroup.h"
 #include "engine/lun/server.h"
@@ -69,6 +70,10 @@ int main(int argc, char** argv) {
   options.task_timeout = std::chrono::seconds(task_timeout);
   flocker::InitLogging("flocker-lun " + options.node + "/" + options.dataset.substr(0, 8));
 
+  if (const absl::Status forbidden = flocker::ForbidCoreDumps(); !forbidden.ok()) {
+    spdlog::error("{}", std::string(forbidden.message()));
+    return 1;
+  }
   if (const absl::Status joined = flocker::lun::JoinOwnCgroup(); !joined.ok()) {
     spdlog::warn("{}: the memory limit of whoever started it counts for it, too", std::string(joined.message()));
   }

@@ -10,6 +10,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/beast/ssl.hpp>
 #include <chrono>
 #include <map>
 #include <optional>
@@ -51,7 +52,7 @@ struct Shared {
 };
 
 // One client. Everything runs on the server's thread; whoever has a step under way holds a reference. `Stream` is a
-// tcp_stream or, once its handshake is done, one of TLS over it: only CutOff and Shut know the difference.
+// tcp_stream, or one of TLS over it, which begins with ShakeHands.
 //
 //   Await --first byte--> ReadHeader --> (100 Continue) --> ReadBody --> the handler --> Write --> Await
 //                             | refused: too large, or no HTTP
@@ -70,9 +71,16 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
+  void ShakeHands() {
+    ToBeHeard();
+    Expire(shared_->limits.request_time);
+    stream_.async_handshake(asio::ssl::stream_base::server, [self = this->shared_from_this()](error_code error) {
+      if (!error) self->Await();  // else the contexts have said why
+    });
+  }
+
   void Await() {
-    silent_ = ++shared_->last_silent;
-    shared_->silent[silent_] = [this] { CutOff(); };
+    ToBeHeard();
     if (buffer_.size() != 0) return ReadHeader();  // the next request came with the last
     Expire(shared_->limits.idle_time);
     stream_.async_read_some(buffer_.prepare(kReadAhead), Then([](Connection& self, error_code error, size_t n) {
@@ -93,6 +101,11 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     beast::get_lowest_layer(stream_).expires_after(absl::ToChronoNanoseconds(after));
   }
 
+  void ToBeHeard() {
+    HasSpoken();
+    silent_ = ++shared_->last_silent;
+    shared_->silent[silent_] = [this] { CutOff(); };
+  }
   void HasSpoken() {
     if (silent_ != 0) shared_->silent.erase(std::exchange(silent_, 0));
   }
@@ -180,7 +193,8 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
                       }));
   }
 
-  // Closing at once would reset the connection under an answer that was not read yet.
+  // Closing at once would reset the connection under an answer that was not read yet. TLS ends without its own
+  // farewell: every answer says how long it is (RFC 9112 §9.8).
   void Shut() {
     error_code ignored;  // it may be gone, which is what is wanted
     beast::get_lowest_layer(stream_).socket().shutdown(tcp::socket::shutdown_send, ignored);
@@ -227,8 +241,8 @@ void CloseOnExec(int fd) { fcntl(fd, F_SETFD, FD_CLOEXEC); }
 
 class BeastServer final : public HttpServer {
  public:
-  BeastServer(Handler handler, HttpLimits limits)
-      : shared_(std::make_shared<Shared>(std::move(handler), std::move(limits))) {}
+  BeastServer(Handler handler, HttpLimits limits, std::shared_ptr<TlsContexts> tls)
+      : tls_(std::move(tls)), shared_(std::make_shared<Shared>(std::move(handler), std::move(limits))) {}
   ~BeastServer() override {
     io_.stop();
     if (thread_.joinable()) thread_.join();
@@ -261,8 +275,13 @@ class BeastServer final : public HttpServer {
       if (shared_->connections >= shared_->limits.connections && !shared_->MakeRoom()) return Accept();
       socket.set_option(tcp::no_delay(true), error);  // an answer is one write: without it only slower
       beast::tcp_stream stream(std::move(socket));
-      // Where TLS will have its handshake first.
-      std::make_shared<Connection<beast::tcp_stream>>(std::move(stream), shared_)->Await();
+      if (tls_ == nullptr) {
+        std::make_shared<Connection<beast::tcp_stream>>(std::move(stream), shared_)->Await();
+      } else {
+        using TlsStream = beast::ssl_stream<beast::tcp_stream>;
+        asio::ssl::context context(tls_->Get().release());
+        std::make_shared<Connection<TlsStream>>(TlsStream(std::move(stream), context), shared_)->ShakeHands();
+      }
       Accept();
     });
   }
@@ -277,6 +296,7 @@ class BeastServer final : public HttpServer {
     });
   }
 
+  const std::shared_ptr<TlsContexts> tls_;  // nothing: anybody is let in
   const std::shared_ptr<Shared> shared_;
   asio::io_context io_;
   tcp::acceptor acceptor_{io_};
@@ -298,16 +318,9 @@ HttpReply JsonReply(unsigned status, std::string body) {
   return {.status = status, .body = std::make_shared<const std::string>(std::move(body)), .headers = {}};
 }
 
-absl::StatusOr<bool> HttpServer::IsLoopback(const std::string& address) {
-  asio::io_context io;
-  const auto endpoint = Resolve(io, address);
-  if (!endpoint.ok()) return endpoint.status();
-  return endpoint->address().is_loopback();
-}
-
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address, Handler handler,
-                                                              HttpLimits limits) {
-  auto server = std::make_unique<BeastServer>(std::move(handler), std::move(limits));
+                                                              HttpLimits limits, std::shared_ptr<TlsContexts> tls) {
+  auto server = std::make_unique<BeastServer>(std::move(handler), std::move(limits), std::move(tls));
   if (absl::Status status = server->Listen(address); !status.ok()) return status;
   return server;
 }

@@ -15,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/rpc/tls_context.h"
 
 namespace flocker {
 
@@ -51,12 +52,11 @@ class HttpServer {
   // On the server's thread; must not block. `answer` is to be called once, on any thread, while the server lives.
   using Handler = std::function<void(HttpRequest, Answer)>;
 
-  // Where an address ("host:port") leads, before anything listens: whether only this machine can come in.
-  static absl::StatusOr<bool> IsLoopback(const std::string& address);
-
-  // Listens on "host:port" (port 0: any free one). Unavailable when it cannot.
+  // Listens on "host:port" (port 0: any free one), to those whom `tls` lets in; without, to anybody. Unavailable when
+  // it cannot.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address, Handler handler,
-                                                           HttpLimits limits = {});
+                                                           HttpLimits limits = {},
+                                                           std::shared_ptr<TlsContexts> tls = nullptr);
   virtual ~HttpServer() = default;  // cuts every connection
   virtual uint16_t port() const = 0;
 };

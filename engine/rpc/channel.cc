@@ -1,7 +1,10 @@
 #include "engine/rpc/channel.h"
 
+#include <grp.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,11 +15,27 @@ namespace flocker {
 namespace {
 
 constexpr int kKeepaliveMs = 2000;
+constexpr int kHandshakeMs = 20'000;   // a stranger that says nothing holds a descriptor no longer
 constexpr int kMaxMessage = 64 << 20;  // a full view of 100,000 datasets
+
+absl::Status GiveToGroup(const std::string& unix_address, const std::string& name) {
+  errno = 0;
+  const struct group* group = getgrnam(name.c_str());
+  if (group == nullptr) {
+    return ErrnoStatus(errno == 0 ? ENOENT : errno,
+                       absl::StrCat("cannot find the group ", name, "; groupadd makes it"));
+  }
+  const std::string path = unix_address.substr(sizeof "unix:" - 1);
+  if (chown(path.c_str(), 0, group->gr_gid) != 0 || chmod(path.c_str(), 0660) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("cannot give ", path, " to the group ", name));
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
-std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
+                                           const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
@@ -27,23 +46,28 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetMaxReceiveMessageSize(kMaxMessage);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
-absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(grpc::ServerBuilder& builder,
-                                                          const std::vector<std::string>& addresses) {
+absl::StatusOr<std::unique_ptr<grpc::Server>> StartServer(grpc::ServerBuilder& builder, const Listening& listening) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kKeepaliveMs / 2);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeMs);
   builder.SetMaxReceiveMessageSize(kMaxMessage);
-  for (const std::string& address : addresses) builder.AddListeningPort(address, grpc::InsecureServerCredentials());
+  for (const std::string& address : listening.addresses) {
+    ASSIGN_OR_RETURN(const auto credentials, ListenerCredentials(listening.transport, address));
+    builder.AddListeningPort(address, credentials);
+  }
+  if (!listening.group_address.empty()) builder.AddListeningPort(listening.group_address, GroupCredentials());
   const mode_t before = umask(0177);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   umask(before);
   if (server == nullptr) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", absl::StrJoin(addresses, ", "), ": does another process?"));
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", absl::StrJoin(listening.addresses, ", "), " ",
+                                               listening.group_address, ": does another process?"));
   }
+  if (!listening.group_address.empty()) RETURN_IF_ERROR(GiveToGroup(listening.group_address, listening.group));
   return server;
 }
 
@@ -67,6 +91,9 @@ absl::Status FromGrpc(const grpc::Status& status, const std::string& what) {
   switch (status.error_code()) {
     case grpc::StatusCode::UNAVAILABLE:
       return Refuse(Cause::kNoControl, message);
+    case grpc::StatusCode::PERMISSION_DENIED:
+    case grpc::StatusCode::UNAUTHENTICATED:
+      return Refuse(Cause::kDenied, message);
     case grpc::StatusCode::DEADLINE_EXCEEDED:
       return Refuse(Cause::kTimeout, message);
     default:

@@ -5,6 +5,7 @@
 //   <dir>/control/           flocker-control's state; it listens on <dir>/control.sock
 //   <dir>/<node>/            an agent's root
 //   <dir>/tree.<node>/       its tree
+//   <dir>/certificates/      with ClusterOptions::certificates: a directory for control, each node, and the user ada
 //   <dir>/<part>.log         what each daemon said; shown when the test failed
 #pragma once
 
@@ -29,10 +30,11 @@ namespace flocker::testing {
 
 struct ClusterOptions {
   std::vector<std::string> nodes = {"alpha", "beta"};
-  uint64_t pool_bytes = 0;   // 0: a directory; else a tmpfs of that size
-  uint64_t state_bytes = 0;  // the same of control's state
-  std::string pool;          // a directory that exists, instead of one in <dir>
-  std::string apart;         // a node that reaches control and the array only over side_network()
+  uint64_t pool_bytes = 0;    // 0: a directory; else a tmpfs of that size
+  uint64_t state_bytes = 0;   // the same of control's state
+  std::string pool;           // a directory that exists, instead of one in <dir>
+  std::string apart;          // a node that reaches control and the array only over side_network()
+  bool certificates = false;  // nodes reach control by TCP with certificates, made by `flockerctl ca`
   std::vector<std::string> control_flags;
   std::vector<std::string> agent_flags;
   bool docker_plugin = false;  // at DockerPlugins(node)/flocker.sock
@@ -84,6 +86,10 @@ class TestCluster {
   CommandResult ControlOnce(const std::vector<std::string>& flags);
   // `flockerctl <args…>`: exit code and output.
   CommandResult Ctl(const std::vector<std::string>& args);
+  // Where control listens for those with certificates, and the directory of somebody's.
+  const std::string& certified_address() const { return certified_address_; }
+  std::string Certificates(const std::string& whose) const { return scratch_ / ("certificates/" + whose); }
+
   // What `flockerctl ls` shows of a dataset; nothing when it does not.
   struct Row {
     std::string id;
@@ -106,6 +112,7 @@ class TestCluster {
   std::vector<std::string> Belongings() const;
 
  private:
+  void MakeCertificates();
   void DestroyAll();
   void ExpectNothingHeld();
   bool TreeAnswers(const std::string& node) const;
@@ -116,6 +123,7 @@ class TestCluster {
   const std::string outer_owner_;  // FLOCKER_OWNER before and after this cluster
   std::unique_ptr<SideNetwork> side_network_;
   std::unique_ptr<Tgtd> array_;
+  std::string certified_address_;
   std::vector<std::string> control_argv_;
   std::unique_ptr<Daemon> control_;
   std::map<std::string, std::unique_ptr<Daemon>> agents_;

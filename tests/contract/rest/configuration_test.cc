@@ -241,15 +241,15 @@ TEST_F(Configuration, ReadsNothingThatIsNotThere) {
   EXPECT_EQ(client().Get(kStates).headers.count("x-configuration-tag"), 0U);
 }
 
-TEST_F(Configuration, WithoutTlsOnlyThisMachineComesIn) {
+TEST_F(Configuration, WithoutCertificatesItDoesNotStart) {
   const std::string other = cluster().dir() + "/other";
-  const auto refused =
-      RunCommand({FLOCKER_BIN_DIR "/flocker-control", "--data", other, "--listen", "unix:" + other, "--pool", other,
-                  "--tgt-control-number", "0", "--portal", "127.0.0.1:1", "--rest", "0.0.0.0:0"},
-                 kSoon);
+  const auto refused = RunCommand(
+      {FLOCKER_BIN_DIR "/flocker-control", "--data", other, "--listen", "unix:" + other, "--pool", other,
+       "--tgt-control-number", "0", "--portal", "127.0.0.1:1", "--rest", "127.0.0.1:0", "--certificates", "/nowhere"},
+      kSoon);
   ASSERT_TRUE(refused.ok()) << refused.status();
   EXPECT_NE(refused->exit_code, 0);
-  EXPECT_THAT(refused->output, HasSubstr("loopback"));
+  EXPECT_THAT(refused->output, HasSubstr("/nowhere/cluster.crt"));
   EXPECT_FALSE(std::filesystem::exists(other)) << "before it touches anything";
 }
 

@@ -14,8 +14,9 @@ std::map<std::string, std::string> V1Test::nodes_;
 
 void V1Test::SetUpTestSuite() {
   const int port = FreePort();
-  cluster_ = std::make_unique<TestCluster>(ClusterOptions{
-      .control_flags = {"--rest", absl::StrCat("127.0.0.1:", port), "--move-patience", absl::StrCat(kPatience)}});
+  cluster_ = std::make_unique<TestCluster>(
+      ClusterOptions{.control_flags = {"--insecure", "--rest", absl::StrCat("127.0.0.1:", port), "--move-patience",
+                                       absl::StrCat(kPatience)}});
   client_ = std::make_unique<HttpClient>(port);
   const absl::Status started = cluster_->Start();
   ASSERT_TRUE(started.ok()) << started;

@@ -15,7 +15,7 @@ TestAgent::TestAgent(std::string address, rpc::TreeWelcome welcome)
 void TestAgent::Start() {
   grpc::ServerBuilder builder;
   builder.RegisterService(this);
-  auto server = StartServer(builder, {address_});
+  auto server = StartServer(builder, {.addresses = {address_}});
   ASSERT_TRUE(server.ok()) << server.status();
   server_ = *std::move(server);
 }

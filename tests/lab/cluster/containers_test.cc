@@ -64,5 +64,20 @@ TEST_F(Containers, EveryAcknowledgedRecordSurvivesThePowerCutOfItsNode) {
   Run(node(2), "rmdir " + Path(1));
 }
 
+TEST_F(Containers, AVolumeOfThePluginIsMadeByItsFirstUseAndFollowsItsContainer) {
+  const auto docker = [&](const std::string& command) {
+    return absl::StrCat("docker run --rm --network none --volume-driver flocker -v ", dataset_, ":/data box sh -c '",
+                        command, "'");
+  };
+  const absl::Time first = absl::Now();
+  Run(node(1), docker("echo one >/data/file && sync /data/file"));
+  Report("from docker run, which makes the volume, to its end", absl::Now() - first);
+  const absl::Time second = absl::Now();
+  EXPECT_EQ(Run(node(2), docker("cat /data/file")), "one\n");
+  Report("from docker run to its output on the other node", absl::Now() - second);
+  Run(node(2), "docker volume rm " + dataset_);
+  EXPECT_FALSE(Succeeds(node(1), "ls -d " + Path(2)));
+}
+
 }  // namespace
 }  // namespace flocker::lab

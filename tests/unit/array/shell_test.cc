@@ -24,6 +24,14 @@ TEST(Shell, HandsThePrefixOneFurtherArgument) {
   EXPECT_EQ(result->output, "<a 'b c'>");
 }
 
+TEST(Shell, LetsTheLineReadItsInputAndNothingElse) {
+  const auto given =
+      Shell({}).Run("x", "IFS= read -r a; printf %s \"$a\"; read -r b || echo .", absl::Seconds(10), "a 'b'\n");
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_EQ(given->output, "a 'b'.\n");
+  EXPECT_EQ(Shell({}).Run("x", "cat", absl::Seconds(10))->output, "");
+}
+
 TEST(Shell, AnErrorSaysWhatAndNotTheLine) {
   const auto late = Shell({}).Run("wait", "sleep 60 # secret", absl::Milliseconds(20));
   EXPECT_EQ(late.status().code(), absl::StatusCode::kUnavailable);

@@ -63,9 +63,9 @@ class Certificates : public ::testing::Test {
   Key key_{EVP_EC_gen("P-256")};
 };
 
-TEST_F(Certificates, NoneAreAWarning) {
-  EXPECT_EQ(Of("certificates").verdict, Verdict::kWarning);
-  EXPECT_EQ(CheckCertificates(dir_.path() + "/none", absl::Now())[0].verdict, Verdict::kWarning);
+TEST_F(Certificates, AreMissed) {
+  EXPECT_EQ(Of("certificates").verdict, Verdict::kBad);
+  EXPECT_EQ(CheckCertificates(dir_.path() + "/none", absl::Now())[0].verdict, Verdict::kBad);
 }
 
 TEST_F(Certificates, ThatAreValidAreNamedWithTheirEnd) {

@@ -166,14 +166,10 @@ TEST_F(HttpServerTest, WhatIsStartedHasNoneOfItsSockets) {
   EXPECT_EQ(sockets, 2) << "the one that listens and the client's";
 }
 
-TEST_F(HttpServerTest, KnowsWhoCouldReachIt) {
-  EXPECT_TRUE(HttpServer::IsLoopback("127.0.0.1:4523").value());
-  EXPECT_TRUE(HttpServer::IsLoopback("[::1]:4523").value());
-  EXPECT_FALSE(HttpServer::IsLoopback("0.0.0.0:4523").value());
-  EXPECT_FALSE(HttpServer::IsLoopback("4523").ok());
+TEST_F(HttpServerTest, SaysWhenItCannotListen) {
+  EXPECT_FALSE(HttpServer::Start("4523", nullptr).ok()) << "no host";
   Serve();
-  const auto again = HttpServer::Start(absl::StrCat("127.0.0.1:", port()), nullptr);
-  EXPECT_FALSE(again.ok()) << "the port is taken";
+  EXPECT_FALSE(HttpServer::Start(absl::StrCat("127.0.0.1:", port()), nullptr).ok()) << "the port is taken";
 }
 
 }  // namespace

@@ -1,0 +1,43 @@
+// Who gets in to the REST API: users of this cluster, and nobody else.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/contract/tls/handshake.h"
+#include "tests/contract/tls/world.h"
+#include "tests/harness/http_client.h"
+#include "tests/harness/tgtd.h"
+
+namespace flocker::testing {
+namespace {
+
+using ::testing::StartsWith;
+
+constexpr char kAlpha[] = "a1fa0000-1a2b-4c3d-8e4f-5a6b7c8d9e0f";
+constexpr char kRequest[] = "GET /v1/version HTTP/1.1\r\nHost: a\r\n\r\n";
+
+TEST(RestOverTls, UsersAreLetInAndNobodyElse) {
+  const int port = FreePort();
+  TlsWorld world({"--rest", absl::StrCat("127.0.0.1:", port)});
+  const auto ask = [&](const KeyedCertificate& keyed, int version = TLS1_3_VERSION) {
+    return Shake(port, {.keyed = keyed, .max_version = version, .request = kRequest});
+  };
+  const KeyedCertificate ada = world.Issue({Role::kUser, "ada"});
+  for (const int version : {TLS1_3_VERSION, TLS1_2_VERSION}) {
+    const auto answer = ask(ada, version);
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    EXPECT_THAT(answer->first, StartsWith("HTTP/1.1 200 OK"));
+  }
+  EXPECT_FALSE(ask(ada, TLS1_1_VERSION).ok());
+  EXPECT_FALSE(ask({}).ok()) << "no certificate";
+  EXPECT_FALSE(ask(world.Issue({Role::kNode, kAlpha})).ok()) << "a node has no business there";
+  EXPECT_TRUE(world.Says("REST refused the certificate"));
+  const Authority foreign = *Authority::Make("mycluster", ValidNow());
+  EXPECT_FALSE(ask(*foreign.Issue({Role::kUser, "ada"}, {}, ValidNow())).ok());
+  EXPECT_TRUE(world.Says("rule 'signer'"));
+  EXPECT_EQ(HttpClient(port).Get("/v1/version").status, 0) << "without TLS there is no answer";
+  EXPECT_TRUE(ask(ada).ok()) << "and none of that disturbs who may";
+}
+
+}  // namespace
+}  // namespace flocker::testing
