@@ -33,12 +33,7 @@ constexpr char kWrittenBelow[] = ": something was written into it while nothing 
 
 // The UUID of the ext4 on the device, read alone: a mount needs to know nothing else.
 absl::Status CheckUuid(const std::string& device, const DatasetId& id) {
-  const unique_fd fd(open(device.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return ErrnoStatus(errno, absl::StrCat("cannot open ", device));
-  std::array<uint8_t, kExt4SuperblockSize> bytes{};
-  const ssize_t got = pread(fd.get(), bytes.data(), bytes.size(), kExt4SuperblockOffset);
-  if (got < 0) return ErrnoStatus(errno, absl::StrCat("cannot read the superblock of ", device));
-  const auto superblock = ParseExt4Superblock(std::span(bytes).first(static_cast<size_t>(got)));
+  ASSIGN_OR_RETURN(const auto superblock, ReadExt4Superblock(device));
   if (!superblock) return Refuse(Cause::kForbidden, absl::StrCat(device, " carries no ext4; it is not mounted"));
   if (superblock->uuid != id.str()) {
     return Refuse(Cause::kForbidden, absl::StrCat(device, " carries the ext4 of ", superblock->uuid, ", not of ",

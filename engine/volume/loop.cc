@@ -11,8 +11,11 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -82,15 +85,15 @@ absl::StatusOr<LoopDevice> Describe(int number) {
   return loop;
 }
 
-absl::Status LimitRequestSize(int number) {
-  ASSIGN_OR_RETURN(const uint64_t hardware, ReadNumber(number, "queue/max_hw_sectors_kb"));
-  const std::string path = Sysfs(number, "queue/max_sectors_kb");
-  const unique_fd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  const std::string value = absl::StrCat(std::min(hardware, kMaxSectorsKb));
-  if (!fd || write(fd.get(), value.data(), value.size()) < 0) {
-    return ErrnoStatus(errno, absl::StrCat("cannot write ", value, " to ", path));
-  }
-  return absl::OkStatus();
+// In the child: the queue stands still for it, until every request under way is done.
+int LimitRequestSize(const char* hardware_path, const char* limit_path) {
+  std::array<char, 32> text{};
+  const int hardware = open(hardware_path, O_RDONLY | O_CLOEXEC);
+  if (hardware < 0 || read(hardware, text.data(), text.size() - 1) <= 0) return errno;
+  const uint64_t limit = std::min<uint64_t>(std::strtoull(text.data(), nullptr, 10), kMaxSectorsKb);
+  const char* end = std::to_chars(text.begin(), text.end(), limit).ptr;
+  const int fd = open(limit_path, O_WRONLY | O_CLOEXEC);
+  return fd >= 0 && write(fd, text.data(), static_cast<size_t>(end - text.data())) > 0 ? 0 : errno;
 }
 
 // The loop driver takes the size from the inode, and on Linux 6.1 (no more on 6.18) does not ask a FUSE server for it:
@@ -151,7 +154,6 @@ absl::StatusOr<LoopDevice> Finish(int number, const std::string& backing_file) {
         loop.path(), " does no direct I/O on ", backing_file,
         ": its filesystem does not offer it for this block size; a FUSE file must be opened with FOPEN_DIRECT_IO"));
   }
-  RETURN_IF_ERROR(LimitRequestSize(number));
   return loop;
 }
 
@@ -180,7 +182,17 @@ absl::StatusOr<LoopDevice> AttachLoop(const std::string& backing_file, uint32_t 
     const std::string path = absl::StrCat("/dev/loop", number);
     const unique_fd device(open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!device) return ErrnoStatus(errno, absl::StrCat("cannot open ", path, " (/dev must be a devtmpfs)"));
-    const int error = CallApart([&] { return Configure(device, backing_file, config); }, {device.get(), claim.get()});
+    const std::string hardware = Sysfs(number, "queue/max_hw_sectors_kb");
+    const std::string limit = Sysfs(number, "queue/max_sectors_kb");
+    const int error = CallApart(
+        [&] {
+          const int refused = Configure(device, backing_file, config);
+          if (refused != 0) return refused;
+          const int unlimited = LimitRequestSize(hardware.c_str(), limit.c_str());
+          if (unlimited != 0) ioctl(device.get(), LOOP_CLR_FD);
+          return unlimited;
+        },
+        {device.get(), claim.get()});
     if (error == EBUSY) continue;
     if (error != 0) {
       return ErrnoStatus(error, absl::StrCat("cannot attach ", backing_file, " to ", path, " with ", block_size,

@@ -2,19 +2,21 @@
 
 #include <blkid/blkid.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <memory>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/apart.h"
 #include "engine/base/status.h"
-#include "engine/base/unique_fd.h"
 
 namespace flocker {
 namespace {
@@ -46,22 +48,34 @@ std::string Value(blkid_probe probe, const char* name) {
   return blkid_probe_lookup_value(probe, name, &data, nullptr) == 0 && data != nullptr ? data : "";
 }
 
-absl::Status ReadAll(const unique_fd& fd, const std::string& device, size_t offset, std::span<uint8_t> bytes) {
+// What a child of ours found on a device; in memory that it shares with us.
+struct Seen {
+  std::array<char, 64> signature;  // and the next: texts with a null byte at their end
+  std::array<char, 64> uuid;
+  std::array<uint8_t, kFirstMib> first;  // its first bytes
+};
+
+struct Unmap {
+  void operator()(Seen* seen) const { munmap(seen, sizeof *seen); }
+};
+
+void Copy(std::string_view text, std::array<char, 64>& to) { to[text.copy(to.data(), to.size() - 1)] = 0; }
+
+// These run in the child and answer an errno.
+
+int ReadFirst(int fd, size_t offset, std::span<uint8_t> bytes) {
   for (size_t done = 0; done < bytes.size();) {
-    const ssize_t got = pread(fd.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    const ssize_t got = pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return ErrnoStatus(errno, absl::StrCat("cannot read the beginning of ", device));
-    if (got == 0) return Refuse(Cause::kInvalid, absl::StrCat(device, " is smaller than 1 MiB"));
+    if (got <= 0) return got < 0 ? errno : ENODATA;
     done += static_cast<size_t>(got);
   }
-  return absl::OkStatus();
+  return 0;
 }
 
-absl::Status FindSignature(const unique_fd& fd, const std::string& device, ProbeResult& result) {
+int FindSignature(int fd, Seen& seen) {
   const std::unique_ptr<blkid_struct_probe, decltype(&blkid_free_probe)> probe(blkid_new_probe(), blkid_free_probe);
-  if (!probe || blkid_probe_set_device(probe.get(), fd.get(), 0, 0) != 0) {
-    return absl::InternalError(absl::StrCat("libblkid cannot look at ", device));
-  }
+  if (!probe || blkid_probe_set_device(probe.get(), fd, 0, 0) != 0) return errno != 0 ? errno : EIO;
   blkid_probe_enable_superblocks(probe.get(), 1);
   // A damaged superblock is a signature too: it must not look like an empty device.
   blkid_probe_set_superblocks_flags(probe.get(), BLKID_SUBLKS_TYPE | BLKID_SUBLKS_UUID | BLKID_SUBLKS_BADCSUM);
@@ -71,18 +85,34 @@ absl::Status FindSignature(const unique_fd& fd, const std::string& device, Probe
     case 0:
       break;
     case 1:
-      return absl::OkStatus();
+      return 0;
     case -2:
-      result.signature = "ambiguous";
-      return absl::OkStatus();
+      Copy("ambiguous", seen.signature);
+      return 0;
     default:
-      return ErrnoStatus(errno != 0 ? errno : EIO, absl::StrCat("libblkid cannot probe ", device));
+      return errno != 0 ? errno : EIO;
   }
-  result.signature = Value(probe.get(), "TYPE");
-  result.uuid = Value(probe.get(), "UUID");
-  if (result.signature.empty()) result.signature = Value(probe.get(), "PTTYPE");
-  if (result.signature.empty()) result.signature = "unknown";
-  return absl::OkStatus();
+  std::string signature = Value(probe.get(), "TYPE");
+  if (signature.empty()) signature = Value(probe.get(), "PTTYPE");
+  Copy(signature.empty() ? "unknown" : signature, seen.signature);
+  Copy(Value(probe.get(), "UUID"), seen.uuid);
+  return 0;
+}
+
+// Looks at the device in a child (base/apart.h): a process that is killed while it reads would wait for the read when
+// its end closes the device. `look` gets it open.
+absl::StatusOr<std::unique_ptr<Seen, Unmap>> LookApart(const std::string& device,
+                                                       absl::FunctionRef<int(int fd, Seen& seen)> look) {
+  void* memory = mmap(nullptr, sizeof(Seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return ErrnoStatus(errno, "cannot get memory to look at a device");
+  std::unique_ptr<Seen, Unmap> seen(static_cast<Seen*>(memory));
+  const int error = CallApart([&] {
+    const int fd = open(device.c_str(), O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? errno : look(fd, *seen);
+  });
+  if (error == ENODATA) return Refuse(Cause::kInvalid, absl::StrCat(device, " is smaller than 1 MiB"));
+  if (error != 0) return ErrnoStatus(error, absl::StrCat("cannot look what is on ", device));
+  return seen;
 }
 
 }  // namespace
@@ -131,24 +161,23 @@ std::optional<Ext4Superblock> ParseExt4Superblock(std::span<const uint8_t> bytes
 }
 
 absl::StatusOr<std::optional<Ext4Superblock>> ReadExt4Superblock(const std::string& device) {
-  const unique_fd fd(open(device.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return ErrnoStatus(errno, absl::StrCat("cannot open ", device, " to look at its superblock"));
-  std::vector<uint8_t> bytes(kExt4SuperblockSize);
-  RETURN_IF_ERROR(ReadAll(fd, device, kExt4SuperblockOffset, bytes));
-  return ParseExt4Superblock(bytes);
+  ASSIGN_OR_RETURN(const auto seen, LookApart(device, [](int fd, Seen& found) {
+                     return ReadFirst(fd, kExt4SuperblockOffset, std::span(found.first).first(kExt4SuperblockSize));
+                   }));
+  return ParseExt4Superblock(std::span(seen->first).first(kExt4SuperblockSize));
 }
 
 absl::StatusOr<ProbeResult> ProbeDevice(const std::string& device) {
-  const unique_fd fd(open(device.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return ErrnoStatus(errno, absl::StrCat("cannot open ", device, " to look what is on it"));
+  ASSIGN_OR_RETURN(const auto seen, LookApart(device, [](int fd, Seen& found) {
+                     const int error = FindSignature(fd, found);
+                     return error != 0 ? error : ReadFirst(fd, 0, found.first);
+                   }));
   ProbeResult result;
-  RETURN_IF_ERROR(FindSignature(fd, device, result));
-
-  std::vector<uint8_t> first(kFirstMib);
-  RETURN_IF_ERROR(ReadAll(fd, device, 0, first));
-  result.first_mib_zero = std::all_of(first.begin(), first.end(), [](uint8_t byte) { return byte == 0; });
+  result.signature = seen->signature.data();
+  result.uuid = seen->uuid.data();
+  result.first_mib_zero = std::all_of(seen->first.begin(), seen->first.end(), [](uint8_t byte) { return byte == 0; });
   if (result.signature == "ext4") {
-    result.ext4 = ParseExt4Superblock(std::span(first).subspan(kExt4SuperblockOffset, kExt4SuperblockSize));
+    result.ext4 = ParseExt4Superblock(std::span(seen->first).subspan(kExt4SuperblockOffset, kExt4SuperblockSize));
   }
   return result;
 }

@@ -55,7 +55,8 @@ struct ProbeResult {
 // unless it is mounted: then the kernel has it in memory.
 absl::StatusOr<std::optional<Ext4Superblock>> ReadExt4Superblock(const std::string& device);
 
-// Reads the beginning (and for some signatures the end) of the device; blocks as long as it does.
+// Reads the beginning (and for some signatures the end) of the device; blocks as long as it does. Both look in a child
+// (engine/base/apart.h), so that a process that is killed meanwhile ends at once.
 absl::StatusOr<ProbeResult> ProbeDevice(const std::string& device);
 
 // What may be done with a device for the dataset `id`.
