@@ -13,7 +13,9 @@
 #include <cstring>
 #include <filesystem>
 #include <thread>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
@@ -21,6 +23,7 @@
 #include "engine/base/unique_fd.h"
 #include "engine/volume/loop.h"
 #include "engine/volume/mountinfo.h"
+#include "engine/volume/superblock.h"
 #include "tests/harness/holder_child.h"
 #include "tests/integration/volume/stand.h"
 
@@ -46,26 +49,81 @@ class SilentFuse : public VolumeStand {
     fuse_ = (*found)->device;
   }
 
-  // A daemon that greets the kernel, tells of the next thing it is asked, and answers no more.
-  void AnswerTheFirstOnly(int tell) {
+  // A daemon that serves a file of 64 MiB until it is asked `until`: it tells of that, and answers no more.
+  void ServeUntil(uint32_t until, int tell) {
     fcntl(device_.get(), F_SETFL, 0);
-    std::array<char, 65536> request{};
-    if (read(device_.get(), request.data(), request.size()) <= 0) return;
-    fuse_in_header asked{};
-    std::memcpy(&asked, request.data(), sizeof(asked));
-    struct {
-      fuse_out_header header;
-      fuse_init_out init;
-    } answer{};
-    answer.header.len = sizeof(answer);
-    answer.header.unique = asked.unique;
-    answer.init.major = FUSE_KERNEL_VERSION;
-    answer.init.minor = FUSE_KERNEL_MINOR_VERSION;
-    answer.init.max_write = 4096;
-    if (asked.opcode != FUSE_INIT || write(device_.get(), &answer, sizeof(answer)) != sizeof(answer)) return;
-    if (read(device_.get(), request.data(), request.size()) <= 0) return;
+    std::vector<char> request(size_t{2} << 20);
+    while (read(device_.get(), request.data(), request.size()) > 0) {
+      fuse_in_header asked{};
+      std::memcpy(&asked, request.data(), sizeof(asked));
+      if (asked.opcode == until) break;
+      struct {
+        fuse_out_header header;
+        union {
+          fuse_init_out init;
+          fuse_attr_out attr;
+          fuse_open_out open;
+        };
+      } answer{};
+      size_t size = 0;
+      int error = 0;
+      switch (asked.opcode) {
+        case FUSE_INIT:
+          answer.init = {.major = FUSE_KERNEL_VERSION, .minor = FUSE_KERNEL_MINOR_VERSION, .max_write = 4096};
+          size = sizeof(answer.init);
+          break;
+        case FUSE_GETATTR:
+          answer.attr.attr = {.ino = 1, .size = kSize, .mode = S_IFREG | 0600, .nlink = 1, .blksize = 4096};
+          size = sizeof(answer.attr);
+          break;
+        case FUSE_OPEN:
+          answer.open.open_flags = FOPEN_DIRECT_IO;
+          size = sizeof(answer.open);
+          break;
+        case FUSE_FSYNC:
+        case FUSE_FLUSH:
+          break;
+        default:
+          error = ENOSYS;
+      }
+      answer.header = {
+          .len = static_cast<uint32_t>(sizeof(answer.header) + size), .error = -error, .unique = asked.unique};
+      if (asked.opcode != FUSE_FORGET && write(device_.get(), &answer, answer.header.len) < 0) return;
+    }
     if (write(tell, "", 1) != 1) return;
     while (true) pause();
+  }
+
+  // `work` is in a process that serves the file itself until it is asked `until`; then that is killed.
+  void KillWithin(uint32_t until, const std::string& file, absl::FunctionRef<void()> work) {
+    ASSERT_OK(ReplaceFile(file, ""));
+    Mount(file, "100000");
+    std::array<int, 2> ends{};
+    ASSERT_EQ(pipe2(ends.data(), O_CLOEXEC), 0);
+    const unique_fd told(ends[0]);
+    unique_fd tell(ends[1]);
+    const pid_t killed = fork();
+    ASSERT_GE(killed, 0);
+    if (killed == 0) {
+      std::thread([&] { ServeUntil(until, tell.get()); }).detach();
+      work();
+      _exit(0);
+    }
+    device_.reset();
+    tell.reset();
+    char byte = 0;
+    EXPECT_EQ(read(told.get(), &byte, 1), 1) << "the server was never asked that";
+    EXPECT_TRUE(absl::IsUnavailable(AttachLoop(file, 512).status()) || FindLoop(file)->has_value());
+    kill(killed, SIGKILL);
+    const auto pidfd = OpenPidfd(killed);
+    ASSERT_TRUE(pidfd.ok()) << pidfd.status();
+    EXPECT_TRUE(WaitEnd(*pidfd, absl::Seconds(10))) << "it waits in the kernel for a server that it keeps from ending";
+    ASSERT_OK(AbortFuseMount(file));  // lets it go if it does
+    ASSERT_OK(DetachLoopOver(file, absl::Seconds(5)));
+    ASSERT_OK(DetachFuseMount(file));
+    const auto loops = ListLoops();
+    ASSERT_TRUE(loops.ok()) << loops.status();
+    for (const LoopDevice& loop : *loops) EXPECT_NE(loop.backing_file, file) << loop.path();
   }
 
   // What the kernel says to the daemon that is no daemon: 0 while the connection lives, else an errno.
@@ -76,6 +134,7 @@ class SilentFuse : public VolumeStand {
     return errno == EAGAIN ? 0 : errno;
   }
 
+  static constexpr uint64_t kSize = uint64_t{64} << 20;
   const std::string tree_ = scratch_ / "tree";
   unique_fd device_;
   dev_t fuse_ = 0;
@@ -125,32 +184,16 @@ TEST_F(SilentFuse, ItsHoldersAreFoundWithoutAskingIt) {
 // An agent, and with it the last descriptor of the connection, killed while its loop device is being attached.
 TEST_F(SilentFuse, WhoIsKilledWithinAnAttachEndsAndLeavesNoLoop) {
   const std::string file = scratch_ / "lun";
-  ASSERT_OK(ReplaceFile(file, ""));
-  Mount(file, "100000");
-  std::array<int, 2> ends{};
-  ASSERT_EQ(pipe2(ends.data(), O_CLOEXEC), 0);
-  const unique_fd told(ends[0]);
-  unique_fd tell(ends[1]);
-  const pid_t killed = fork();
-  ASSERT_GE(killed, 0);
-  if (killed == 0) {
-    std::thread([&] { AnswerTheFirstOnly(tell.get()); }).detach();
-    AttachLoop(file, 512).IgnoreError();
-    _exit(0);
-  }
-  device_.reset();
-  tell.reset();
-  char byte = 0;
-  EXPECT_EQ(read(told.get(), &byte, 1), 1) << "the attach never asked the server anything";
-  EXPECT_FALSE(absl::IsUnavailable(DetachLoopOver(scratch_ / "another", absl::ZeroDuration())));
-  EXPECT_TRUE(absl::IsUnavailable(AttachLoop(file, 512).status())) << "one attach at a time";
-  kill(killed, SIGKILL);
-  const auto pidfd = OpenPidfd(killed);
-  ASSERT_TRUE(pidfd.ok()) << pidfd.status();
-  EXPECT_TRUE(WaitEnd(*pidfd, absl::Seconds(10))) << "it waits in the kernel for a server that it keeps from ending";
-  ASSERT_OK(DetachFuseMount(file));  // lets it go if it does
-  ASSERT_OK(DetachLoopOver(file, absl::Seconds(5)));
-  for (const LoopDevice& loop : *ListLoops()) EXPECT_NE(loop.backing_file, "/") << loop.path();
+  KillWithin(FUSE_OPEN, file, [&] { AttachLoop(file, 512).IgnoreError(); });
+}
+
+// The same while it looks what is on the device.
+TEST_F(SilentFuse, WhoIsKilledWhileItReadsTheDeviceEndsAndLeavesNoLoop) {
+  const std::string file = scratch_ / "lun";
+  KillWithin(FUSE_READ, file, [&] {
+    const auto loop = AttachLoop(file, 512);
+    if (loop.ok()) ProbeDevice(loop->path()).IgnoreError();
+  });
 }
 
 TEST_F(SilentFuse, WhatIsNoFuseMountIsLeftAlone) {
