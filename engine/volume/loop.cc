@@ -5,16 +5,13 @@
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -115,22 +112,22 @@ int OpenSame(const char* path, uint64_t sequence) {
   return -1;
 }
 
-// Taken while `backing_file` is being attached: an abstract socket's name, free again when the last process that has it
-// has ended. For a child that outlives a killed agent may still be at it, and a file with two devices would be mounted
+// Taken while `backing_file` is being attached, and had open for it: a lock of one byte of /dev/loop-control, which
+// only root may open, at a place that stands for the path. It is free again when the last process that has it has
+// ended. For a child that outlives a killed agent may still be at it, and a file with two devices would be mounted
 // through one and proven free on the other.
-absl::StatusOr<unique_fd> ClaimAttaching(absl::string_view backing_file) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::string name = "flocker-attaches:";
-  const size_t room = sizeof(address.sun_path) - 1 - name.size();
-  if (backing_file.size() > room) backing_file.remove_prefix(backing_file.size() - room);  // what differs is at its end
-  absl::StrAppend(&name, backing_file);
-  std::memcpy(address.sun_path + 1, name.data(), name.size());  // unix(7): abstract names begin with a null byte
-  unique_fd claim(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!claim) return ErrnoStatus(errno, "cannot make a socket");
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-  if (bind(claim.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0) return claim;
-  if (errno != EADDRINUSE) return ErrnoStatus(errno, absl::StrCat("cannot bind @", name));
+absl::StatusOr<unique_fd> ClaimAttaching(const std::string& backing_file) {
+  unique_fd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+  if (!control) return ErrnoStatus(errno, "cannot open /dev/loop-control (is the loop module loaded?)");
+  uint64_t place = 14695981039346656037U;  // FNV-1a: the same in every process
+  for (const char byte : backing_file) place = (place ^ static_cast<unsigned char>(byte)) * 1099511628211U;
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = static_cast<off_t>(place >> 2);
+  lock.l_len = 1;
+  if (fcntl(control.get(), F_OFD_SETLK, &lock) == 0) return control;
+  if (errno != EAGAIN && errno != EACCES) return ErrnoStatus(errno, "cannot lock /dev/loop-control");
   return absl::UnavailableError(absl::StrCat(backing_file, " is being attached by somebody else at this moment"));
 }
 
@@ -162,14 +159,11 @@ absl::StatusOr<LoopDevice> Finish(int number, const std::string& backing_file) {
 std::string LoopDevice::path() const { return absl::StrCat("/dev/loop", number); }
 
 absl::StatusOr<LoopDevice> AttachLoop(const std::string& backing_file, uint32_t block_size) {
-  ASSIGN_OR_RETURN(const unique_fd claim, ClaimAttaching(backing_file));
+  ASSIGN_OR_RETURN(const unique_fd control, ClaimAttaching(backing_file));
   ASSIGN_OR_RETURN(const auto present, FindLoop(backing_file));
   if (present) {
     return Refuse(Cause::kExists, absl::StrCat(backing_file, " is already attached as ", present->path()));
   }
-  const unique_fd control(open("/dev/loop-control", O_RDWR | O_CLOEXEC));
-  if (!control) return ErrnoStatus(errno, "cannot open /dev/loop-control (is the loop module loaded?)");
-
   loop_config config{};
   config.block_size = block_size;
   config.info.lo_flags = LO_FLAGS_DIRECT_IO;
@@ -192,7 +186,7 @@ absl::StatusOr<LoopDevice> AttachLoop(const std::string& backing_file, uint32_t 
           if (unlimited != 0) ioctl(device.get(), LOOP_CLR_FD);
           return unlimited;
         },
-        {device.get(), claim.get()});
+        {device.get(), control.get()});
     if (error == EBUSY) continue;
     if (error != 0) {
       return ErrnoStatus(error, absl::StrCat("cannot attach ", backing_file, " to ", path, " with ", block_size,
