@@ -22,6 +22,8 @@
 namespace flocker {
 namespace {
 
+constexpr std::string_view kIscsi = "iscsi";
+constexpr std::string_view kLoopback = "loopback";
 constexpr char kCatalogFile[] = "catalog";
 // One that was killed is gone within moments: what waits for a device is not in it (base/apart).
 constexpr absl::Duration kPredecessorTimeout = absl::Seconds(10);
@@ -354,6 +356,13 @@ void Agent::OnAttach(const rpc::Attach& attach) {
   const auto id = DatasetId::Parse(attach.dataset_id());
   if (!id) return;
   const AttachOrder order = FromRpc(attach, *id);
+  const std::string_view backend = order.portal.empty() ? kLoopback : kIscsi;
+  if (!config_.backend.empty() && config_.backend != backend) {
+    return Answer(
+        *id, order.epoch, rpc::Report::FAILED,
+        absl::StrCat("this node's backend is ", config_.backend, ", and what control grants is ", backend.data(),
+                     ": set `backend` in agent.yml, or `array` in control.yml, to what the other one says"));
+  }
   bool known = false;
   for (const auto& holding : HoldingsOf(*id)) {
     if (holding->mount_epoch() == order.mount_epoch) {

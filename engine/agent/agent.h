@@ -33,7 +33,8 @@ struct AgentConfig {
   Transport transport;                    // to control
   std::string tree = "/flocker";          // mountpoint
   std::string address;                    // of this node, as others may reach it
-  std::string binaries;                   // directory of flocker-lun and flocker-fs
+  std::string backend;   // what its LUNs are: "iscsi", "loopback" (files of this machine); empty: either
+  std::string binaries;  // directory of flocker-lun and flocker-fs
   absl::Duration reconcile_interval = absl::Minutes(1);
   bool create_on_bind = true;               // dockerd's mkdir for a `-v` makes a dataset
   std::vector<std::string> docker_sockets;  // where Docker's volume plugin listens; none: there is no plugin
