@@ -72,7 +72,8 @@ absl::Status Agent::Open() {
   ASSIGN_OR_RETURN(const auto before, CatalogReader::Open(welcome.catalog()));
   view_->Remember(*before);
   if (!config_.metrics.empty()) {
-    ASSIGN_OR_RETURN(metrics_, NodeMetrics::Serve(config_.metrics, [this] { return Figures(); }));
+    ASSIGN_OR_RETURN(metrics_, NodeMetrics::Serve(
+                                   config_.metrics, [this] { return Figures(); }, [this] { return WhyNotReady(); }));
   }
 
   ASSIGN_OR_RETURN(const std::vector<Attachment> held, journal_.Load());
@@ -223,6 +224,14 @@ NodeFigures Agent::Figures() {
     if (auto one = holding->Figures()) figures.attachments.push_back(*std::move(one));
   }
   return figures;
+}
+
+std::vector<std::string> Agent::WhyNotReady() const {
+  std::vector<std::string> reasons;
+  const ControlLink* link = link_;
+  if (link == nullptr || !link->reachable()) reasons.push_back("not connected to control at " + config_.control);
+  if (!tree_->serving()) reasons.push_back("flocker-fs does not serve the tree at " + config_.tree);
+  return reasons;
 }
 
 std::vector<std::shared_ptr<Holding>> Agent::Holdings() {

@@ -39,7 +39,7 @@ struct AgentConfig {
   bool create_on_bind = true;               // dockerd's mkdir for a `-v` makes a dataset
   std::vector<std::string> docker_sockets;  // where Docker's volume plugin listens; none: there is no plugin
   docker::Profiles docker_profiles = docker::DefaultProfiles();
-  std::string metrics;  // host:port that serves Prometheus' /metrics; empty: nowhere
+  std::string metrics;  // host:port for monitors; empty: nowhere
 };
 
 class Agent {
@@ -73,6 +73,7 @@ class Agent {
   void TellStrays();
   NodeContext Context();
   NodeFigures Figures();
+  std::vector<std::string> WhyNotReady() const;
 
   const AgentConfig config_;
   Journal journal_;

@@ -68,7 +68,8 @@ int main(int argc, char** argv) {
                  "where Docker's volume plugin listens, for example /run/docker/plugins/flocker.sock; may be repeated");
   std::vector<std::string> profiles;
   app.add_option("--docker-profile", profiles, "size of the volumes of a profile, as in gold=200G; may be repeated");
-  app.add_option("--metrics", config.metrics, "host:port that serves Prometheus' /metrics; nowhere if not given");
+  app.add_option("--metrics", config.metrics,
+                 "host:port that serves monitors /metrics, /healthz and /readyz; nowhere if not given");
   flocker::UseConfigFile(app, argc == 1 ? flocker::kAgentYml : "", flocker::AgentYmlSections());
   CLI11_PARSE(app, argc, argv);
   for (const std::string& text : profiles) {

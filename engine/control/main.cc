@@ -38,8 +38,8 @@
 #include "engine/control/runner.h"
 #include "engine/control/state_service.h"
 #include "engine/control/v1_service.h"
+#include "engine/http/http_server.h"
 #include "engine/rest/api.h"
-#include "engine/rest/http_server.h"
 #include "engine/rest/published.h"
 #include "engine/rpc/channel.h"
 #include "engine/rpc/tls_context.h"
@@ -374,7 +374,8 @@ int main(int argc, char** argv) {
   app.add_option("--retention", retention, "seconds that the trash keeps a destroyed dataset; 0: it is purged at once")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--metrics", config.metrics, "host:port that serves Prometheus' /metrics; nowhere if not given");
+  app.add_option("--metrics", config.metrics,
+                 "host:port that serves monitors /metrics, /healthz and /readyz; nowhere if not given");
   double patience = 120;
   app.add_option("--rest", config.rest,
                  "host:port that serves Flocker's REST API v1, 4523 in Flocker, to users; nowhere if not given");
