@@ -9,6 +9,7 @@
 #include "engine/base/status.h"
 #include "engine/control/event_view.h"
 #include "engine/rpc/channel.h"
+#include "engine/rpc/credentials.h"
 
 namespace flocker {
 
@@ -16,8 +17,8 @@ namespace flocker {
 class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown> {
  public:
   // `caller`: by its certificate; nothing where none is needed.
-  AgentStream(AgentService& service, SessionId session, std::optional<Peer> caller)
-      : service_(service), session_(session), caller_(std::move(caller)) {}
+  AgentStream(AgentService& service, SessionId session, std::optional<Peer> caller, CallerDates dates)
+      : service_(service), session_(session), caller_(std::move(caller)), dates_(dates) {}
 
   void Begin() { StartRead(&incoming_); }
 
@@ -43,6 +44,8 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
 
   void OnReadDone(bool ok) override {
     if (!ok) return Close();
+    // An agent is heard every second: its stream ends with its certificate.
+    if (const absl::Status valid = dates_.Check(); !valid.ok()) return TurnAway(valid);
     if (incoming_.has_hello()) {
       if (const absl::Status may = CheckNode(incoming_.hello().node()); !may.ok()) return TurnAway(may);
       const MutexLock lock(mutex_);
@@ -87,7 +90,8 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
   }
 
   void TurnAway(const absl::Status& status) {
-    spdlog::warn("refused an agent: {}", std::string(status.message()));
+    spdlog::warn("refused an agent{}: {}", caller_ ? " (" + caller_->CommonName() + ")" : "",
+                 std::string(status.message()));
     rpc::AgentDown down;
     *down.mutable_refused() = ToOutcome(status);
     Send(down);
@@ -113,6 +117,7 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
   AgentService& service_;
   const SessionId session_;
   const std::optional<Peer> caller_;
+  const CallerDates dates_;
   rpc::AgentUp incoming_;  // only the read under way touches it
   Mutex mutex_;
   std::deque<rpc::AgentDown> outgoing_ GUARDED_BY(mutex_);  // the first is being written
@@ -126,7 +131,7 @@ grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>* AgentService::Connect(grp
   std::shared_ptr<AgentStream> stream;
   {
     const MutexLock lock(mutex_);
-    stream = std::make_shared<AgentStream>(*this, ++last_session_, CallerOf(*context));
+    stream = std::make_shared<AgentStream>(*this, ++last_session_, CallerOf(*context), CallerDates(*context));
     streams_[last_session_] = stream;
   }
   stream->Begin();
