@@ -1,5 +1,6 @@
 #include "engine/control/agent_service.h"
 
+#include <climits>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -12,8 +13,33 @@
 
 namespace flocker {
 
+namespace {
+
+using Encoded = std::shared_ptr<const std::string>;
+
+Encoded Encode(const rpc::AgentDown& message) {
+  return std::make_shared<const std::string>(message.SerializeAsString());
+}
+
+// Holds on to the bytes instead of copying them.
+grpc::ByteBuffer ToBuffer(const Encoded& encoded) {
+  auto* const share = new Encoded(encoded);  // NOLINT(cppcoreguidelines-owning-memory): gRPC's until it lets go
+  const grpc::Slice slice(
+      const_cast<char*>(encoded->data()), encoded->size(),  // gRPC only reads it
+      [](void* held) { delete static_cast<Encoded*>(held); }, share);
+  return {&slice, 1};
+}
+
+bool Decode(const grpc::ByteBuffer& buffer, rpc::AgentUp& message) {
+  grpc::Slice slice;
+  return buffer.DumpToSingleSlice(&slice).ok() && slice.size() <= INT_MAX &&
+         message.ParseFromArray(slice.begin(), static_cast<int>(slice.size()));
+}
+
+}  // namespace
+
 // Owned by the service's table until gRPC says that nothing of it is under way any more (OnDone).
-class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown> {
+class AgentStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   // `caller`: by its certificate; nothing where none is needed.
   AgentStream(AgentService& service, SessionId session, std::optional<Peer> caller)
@@ -23,10 +49,12 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
 
   void Send(const rpc::AgentDown& message) {
     const MutexLock lock(mutex_);
-    if (closing_) return;
     if (message.has_welcome()) welcomed_ = true;
-    outgoing_.push_back(message);
-    if (outgoing_.size() == 1) StartWrite(&outgoing_.front());
+    Queue(Encode(message));
+  }
+  void Send(const Encoded& message) {
+    const MutexLock lock(mutex_);
+    Queue(message);
   }
 
   // Events that the agent lacks go out when there is nothing else to say.
@@ -43,16 +71,17 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
 
   void OnReadDone(bool ok) override {
     if (!ok) return Close();
-    if (incoming_.has_hello()) {
-      if (const absl::Status may = CheckNode(incoming_.hello().node()); !may.ok()) return TurnAway(may);
+    rpc::AgentUp message;
+    if (!Decode(incoming_, message)) return TurnAway(absl::InvalidArgumentError("what it sent is no message of ours"));
+    if (message.has_hello()) {
+      if (const absl::Status may = CheckNode(message.hello().node()); !may.ok()) return TurnAway(may);
       const MutexLock lock(mutex_);
-      told_ = incoming_.hello().last_event();
+      told_ = message.hello().last_event();
     }
     service_.runner_.Post(
-        [session = session_, message = std::move(incoming_)](Controller& controller, absl::Duration now) {
+        [session = session_, message = std::move(message)](Controller& controller, absl::Duration now) {
           controller.OnAgentMessage(session, message, now);
         });
-    incoming_ = rpc::AgentUp();
     StartRead(&incoming_);
   }
 
@@ -63,7 +92,7 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
       outgoing_.clear();
       closing_ = true;
     }
-    if (!outgoing_.empty()) return StartWrite(&outgoing_.front());
+    if (!outgoing_.empty()) return WriteFirst();
     if (closing_) return FinishWhenIdle();
     StartEvents();
   }
@@ -100,8 +129,17 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
     *message.mutable_events() = service_.EventsAfter(told_);
     if (message.events().events().empty()) return;
     told_ = EventLog::MarkOf(message.events(), told_);
+    Queue(Encode(message));
+  }
+
+  void Queue(Encoded message) REQUIRES(mutex_) {
+    if (closing_) return;
     outgoing_.push_back(std::move(message));
-    StartWrite(&outgoing_.front());
+    if (outgoing_.size() == 1) WriteFirst();
+  }
+  void WriteFirst() REQUIRES(mutex_) {
+    writing_ = ToBuffer(outgoing_.front());
+    StartWrite(&writing_);
   }
 
   void FinishWhenIdle() REQUIRES(mutex_) {
@@ -113,16 +151,18 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
   AgentService& service_;
   const SessionId session_;
   const std::optional<Peer> caller_;
-  rpc::AgentUp incoming_;  // only the read under way touches it
+  grpc::ByteBuffer incoming_;  // only the read under way touches it
   Mutex mutex_;
-  std::deque<rpc::AgentDown> outgoing_ GUARDED_BY(mutex_);  // the first is being written
+  std::deque<Encoded> outgoing_ GUARDED_BY(mutex_);  // the first is being written
+  grpc::ByteBuffer writing_ GUARDED_BY(mutex_);
   bool welcomed_ GUARDED_BY(mutex_) = false;
   rpc::EventMark told_ GUARDED_BY(mutex_);  // the last event it was sent, or said it has
   bool closing_ GUARDED_BY(mutex_) = false;
   bool finished_ GUARDED_BY(mutex_) = false;
 };
 
-grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>* AgentService::Connect(grpc::CallbackServerContext* context) {
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AgentService::Connect(
+    grpc::CallbackServerContext* context) {
   std::shared_ptr<AgentStream> stream;
   {
     const MutexLock lock(mutex_);
@@ -141,6 +181,10 @@ std::shared_ptr<AgentStream> AgentService::Find(SessionId session) {
 
 void AgentService::Send(SessionId session, const rpc::AgentDown& message) {
   if (const auto stream = Find(session)) stream->Send(message);
+}
+
+void AgentService::Send(SessionId session, std::shared_ptr<const std::string> encoded) {
+  if (const auto stream = Find(session)) stream->Send(encoded);
 }
 
 void AgentService::Close(SessionId session) {

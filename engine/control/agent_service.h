@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/base/mutex.h"
@@ -18,14 +19,16 @@ namespace flocker {
 
 class AgentStream;
 
-class AgentService : public rpc::Agent::CallbackService {
+class AgentService : public rpc::Agent::WithRawCallbackMethod_Connect<rpc::Agent::Service> {
  public:
   explicit AgentService(Runner& runner) : runner_(runner) {}
 
-  grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>* Connect(grpc::CallbackServerContext* context) override;
+  // Raw: what many agents are told is encoded once, and is in memory once however many have yet to take it.
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Connect(grpc::CallbackServerContext* context) override;
 
   // Queued; order is kept. To a session that is gone: nothing.
   void Send(SessionId session, const rpc::AgentDown& message);
+  void Send(SessionId session, std::shared_ptr<const std::string> encoded);
   // After what was sent.
   void Close(SessionId session);
   // Events that are on disk. Every agent that was welcomed gets them, and those it missed before, behind its work.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "engine/array/array.h"
@@ -28,6 +29,9 @@ class ControlWorld : public World {
   // With what it holds beside the record: announces its events to the agents, and lets go of the oldest in the store.
   absl::Status Commit(const Batch& batch) override;
   void SendToAgent(SessionId session, const rpc::AgentDown& message) override { agents_.Send(session, message); }
+  void SendToAgent(SessionId session, const std::shared_ptr<const std::string>& encoded) override {
+    agents_.Send(session, encoded);
+  }
   void CloseSession(SessionId session) override { agents_.Close(session); }
   void StartArrayAction(const Action& action, const Dataset& dataset) override { array_.Start(action, dataset); }
   void WriteRecord(const Dataset& dataset) override { array_.WriteRecord(dataset); }
