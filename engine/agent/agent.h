@@ -32,7 +32,7 @@ struct AgentConfig {
   std::string control;                    // address
   Transport transport;                    // to control
   std::string tree = "/flocker";          // mountpoint
-  std::string address;                    // of this node, as others may reach it
+  std::string address;                    // of this node, as others may reach it; empty: what it has towards control
   std::string binaries;                   // directory of flocker-lun and flocker-fs
   absl::Duration reconcile_interval = absl::Minutes(1);
   bool create_on_bind = true;               // dockerd's mkdir for a `-v` makes a dataset
@@ -95,7 +95,9 @@ class Agent {
   std::unique_ptr<TreeProcess> tree_process_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<docker::Plugin> owned_plugin_;
-  std::unique_ptr<ControlLink> owned_link_;  // last: its thread uses all of the above
+  std::string own_address_ = "127.0.0.1";    // towards control; the link's thread's own
+  std::unique_ptr<ControlLink> owned_link_;  // its thread uses all of the above
+  std::unique_ptr<Ticker> ticker_;           // last: and so does its
 };
 
 }  // namespace flocker
