@@ -17,7 +17,7 @@ struct NamedSection {
   const char* name;
   absl::StatusOr<Section> (*run)(const Settings&);
 };
-constexpr NamedSection kSections[] = {{"block", &RunBlock}};
+constexpr NamedSection kSections[] = {{"block", &RunBlock}, {"control", &RunControlPlane}};
 
 bool Write(const std::string& path, const std::string& content) {
   std::ofstream file(path, std::ios::trunc);
@@ -36,7 +36,7 @@ int Main(int argc, char** argv) {
   CLI::App app("Flocker beside its peers, in one run. No figure without its ratio.", "scripts/bench");
   app.add_flag("--quick", quick, "under 5 minutes");
   app.add_flag("--smoke", smoke, "under a minute: only whether the bench works");
-  app.add_option("--only", only, "sections: block");
+  app.add_option("--only", only, "sections: block, control");
   app.add_option("--workload", settings.workload, "only the workloads whose name contains this");
   app.add_option("--rounds", settings.rounds, "of each workload (5)")->check(CLI::PositiveNumber);
   app.add_option_function<double>(
@@ -48,6 +48,7 @@ int Main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (quick || smoke) {
     settings.rounds = quick ? 3 : 1;
+    settings.magnitudes = quick ? 2 : 1;
     settings.run = quick ? absl::Seconds(1) : absl::Milliseconds(300);
     settings.file_bytes = uint64_t{quick ? 512u : 32u} << 20;
   }
