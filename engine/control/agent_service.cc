@@ -125,11 +125,10 @@ class AgentStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
 
   void StartEvents() REQUIRES(mutex_) {
     if (!welcomed_ || closing_ || !outgoing_.empty()) return;
-    rpc::AgentDown message;
-    *message.mutable_events() = service_.EventsAfter(told_);
-    if (message.events().events().empty()) return;
-    told_ = EventLog::MarkOf(message.events(), told_);
-    Queue(Encode(message));
+    AgentService::EncodedEvents lacking = service_.EventsAfter(told_);
+    if (lacking.message == nullptr) return;
+    told_ = lacking.to;
+    Queue(std::move(lacking.message));
   }
 
   void Queue(Encoded message) REQUIRES(mutex_) {
@@ -197,6 +196,7 @@ void AgentService::Announce(const std::vector<Event>& events) {
   {
     const MutexLock lock(events_mutex_);
     events_.Add(views);
+    last_answer_ = {};
   }
   std::vector<std::shared_ptr<AgentStream>> streams;
   {
@@ -206,9 +206,16 @@ void AgentService::Announce(const std::vector<Event>& events) {
   for (const auto& stream : streams) stream->TellEvents();
 }
 
-rpc::Events AgentService::EventsAfter(const rpc::EventMark& has) {
+AgentService::EncodedEvents AgentService::EventsAfter(const rpc::EventMark& has) {
   const MutexLock lock(events_mutex_);
-  return events_.After(has);
+  if (last_answer_.message == nullptr || last_asked_.seq() != has.seq() || last_asked_.time_ms() != has.time_ms()) {
+    rpc::AgentDown message;
+    *message.mutable_events() = events_.After(has);
+    if (message.events().events().empty()) return {};
+    last_asked_ = has;
+    last_answer_ = {Encode(message), EventLog::MarkOf(message.events(), has)};
+  }
+  return last_answer_;
 }
 
 }  // namespace flocker

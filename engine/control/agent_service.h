@@ -37,7 +37,12 @@ class AgentService : public rpc::Agent::WithRawCallbackMethod_Connect<rpc::Agent
  private:
   friend class AgentStream;
   std::shared_ptr<AgentStream> Find(SessionId session);
-  rpc::Events EventsAfter(const rpc::EventMark& has);
+  // Events of one message, and where somebody stands who got it.
+  struct EncodedEvents {
+    std::shared_ptr<const std::string> message;  // null: there are none
+    rpc::EventMark to;
+  };
+  EncodedEvents EventsAfter(const rpc::EventMark& has) EXCLUDES(events_mutex_);
 
   Runner& runner_;
   Mutex mutex_;
@@ -45,6 +50,9 @@ class AgentService : public rpc::Agent::WithRawCallbackMethod_Connect<rpc::Agent
   SessionId last_session_ GUARDED_BY(mutex_) = 0;
   Mutex events_mutex_;  // taken after a stream's own
   EventLog events_ GUARDED_BY(events_mutex_);
+  // The last answer of EventsAfter, which most streams ask for alike, and what it was asked for.
+  EncodedEvents last_answer_ GUARDED_BY(events_mutex_);
+  rpc::EventMark last_asked_ GUARDED_BY(events_mutex_);
 };
 
 }  // namespace flocker
