@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -15,6 +16,9 @@ namespace {
 constexpr absl::Duration kQuiet = absl::Seconds(1);
 // Told long ago; forgotten once there are this many.
 constexpr size_t kRemember = 1000;
+// What is told in all: anybody can be refused as often as he likes, and control writes each on its disk.
+constexpr double kBurst = 100;
+constexpr double kPerSecond = 1;
 
 // A refused name can be any bytes: neither a log's line nor a protobuf's string takes them as they are.
 std::string Printable(const std::string& name) { return absl::CHexEscape(name); }
@@ -32,13 +36,18 @@ bool Refusals::Fresh(const Subject& subject, const absl::Status& why) {
   if (told_.size() > kRemember) {
     absl::erase_if(told_, [&](const auto& entry) { return now - entry.second >= kQuiet; });
   }
-  absl::Time& last =
-      told_
-          .try_emplace(absl::StrCat(subject.dataset.str(), "/", subject.name, "/", static_cast<int>(CauseOf(why))),
-                       absl::InfinitePast())
-          .first->second;
-  if (now - last < kQuiet) return false;
-  last = now;
+  const std::string key = absl::StrCat(subject.dataset.str(), "/", subject.name, "/", static_cast<int>(CauseOf(why)));
+  const auto last = told_.find(key);
+  if (last != told_.end() && now - last->second < kQuiet) return false;
+  allowance_ = std::min(kBurst, allowance_ + kPerSecond * absl::ToDoubleSeconds(now - counted_));
+  counted_ = now;
+  if (allowance_ < 1) {
+    ++untold_;
+    return false;
+  }
+  --allowance_;
+  if (untold_ != 0) spdlog::warn("{} refusals were not told: there are too many", std::exchange(untold_, 0));
+  told_[key] = now;
   return true;
 }
 

@@ -1,6 +1,8 @@
-// Why somebody was refused: said once in the log and once to the cluster, however often they ask.
+// Why somebody was refused: said once in the log and once to the cluster, however often they ask; when very many are,
+// not of each (the errno is always theirs).
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -34,6 +36,9 @@ class Refusals {
   const std::function<void(const rpc::Refusal&)> send_;
   Mutex mutex_;
   absl::flat_hash_map<std::string, absl::Time> told_ GUARDED_BY(mutex_);
+  double allowance_ GUARDED_BY(mutex_) = 0;  // how many may be told now
+  absl::Time counted_ GUARDED_BY(mutex_) = absl::InfinitePast();
+  uint64_t untold_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace flocker

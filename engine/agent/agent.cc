@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "engine/agent/agent_yml.h"
 #include "engine/base/clock.h"
 #include "engine/base/fault.h"
 #include "engine/base/file.h"
@@ -26,6 +27,7 @@ constexpr std::string_view kIscsi = "iscsi";
 constexpr std::string_view kLoopback = "loopback";
 constexpr char kCatalogFile[] = "catalog";
 // One that was killed is gone within moments: what waits for a device is not in it (base/apart).
+constexpr absl::Duration kTick = absl::Seconds(1);
 constexpr absl::Duration kPredecessorTimeout = absl::Seconds(10);
 
 }  // namespace
@@ -50,6 +52,7 @@ Agent::Agent(AgentConfig config, Journal journal) : config_(std::move(config)), 
 
 Agent::~Agent() {
   if (metrics_ != nullptr) metrics_->StopServing();
+  ticker_.reset();
   owned_link_.reset();
   link_ = nullptr;
   plugin_ = nullptr;
@@ -111,9 +114,10 @@ absl::Status Agent::Open() {
       config_.control, config_.transport,
       ControlLink::Events{.hello = [this] { return Hello(); },
                           .reachable = [this](bool reachable) { OnReachable(reachable); },
-                          .message = [this](const rpc::AgentDown& message) { OnControl(message); },
-                          .tick = [this] { OnTick(); }});
+                          .message = [this](const rpc::AgentDown& message) { OnControl(message); }});
   link_ = owned_link_.get();
+  // Not by the link: looking up control's name can block it for longer than a dead LUN server may wait.
+  ticker_ = std::make_unique<Ticker>(kTick, [this] { OnTick(); });
   return absl::OkStatus();
 }
 
@@ -301,7 +305,9 @@ rpc::AgentHello Agent::Hello() {
   rpc::AgentHello hello;
   hello.mutable_node()->set_id(journal_.node().str());
   hello.mutable_node()->set_name(config_.name);
-  hello.mutable_node()->set_address(config_.address);
+  // Again each time: when the first hello went out, there may have been no route yet.
+  if (auto address = OwnAddressTowards(config_.control)) own_address_ = *std::move(address);
+  hello.mutable_node()->set_address(config_.address.empty() ? own_address_ : config_.address);
   const auto boot = ReadFile("/proc/sys/kernel/random/boot_id");
   if (boot.ok()) hello.set_boot_id(std::string(absl::StripSuffix(*boot, "\n")));
   hello.set_view_version(view_->version());

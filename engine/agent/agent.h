@@ -32,9 +32,9 @@ struct AgentConfig {
   std::string control;                    // address
   Transport transport;                    // to control
   std::string tree = "/flocker";          // mountpoint
-  std::string address;                    // of this node, as others may reach it
-  std::string backend;   // what its LUNs are: "iscsi", "loopback" (files of this machine); empty: either
-  std::string binaries;  // directory of flocker-lun and flocker-fs
+  std::string address;                    // of this node, as others may reach it; empty: what it has towards control
+  std::string backend;                    // "iscsi", or "loopback" (files of this machine), alone; empty: either
+  std::string binaries;                   // directory of flocker-lun and flocker-fs
   absl::Duration reconcile_interval = absl::Minutes(1);
   bool create_on_bind = true;               // dockerd's mkdir for a `-v` makes a dataset
   std::vector<std::string> docker_sockets;  // where Docker's volume plugin listens; none: there is no plugin
@@ -97,7 +97,9 @@ class Agent {
   std::unique_ptr<TreeProcess> tree_process_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<docker::Plugin> owned_plugin_;
-  std::unique_ptr<ControlLink> owned_link_;  // last: its thread uses all of the above
+  std::string own_address_ = "127.0.0.1";    // towards control; the link's thread's own
+  std::unique_ptr<ControlLink> owned_link_;  // its thread uses all of the above
+  std::unique_ptr<Ticker> ticker_;           // last: and so does its
 };
 
 }  // namespace flocker

@@ -70,16 +70,15 @@ std::map<std::string, ConfigSection> AgentYmlSections() {
           {"logging", [](const YAML::Node& /*section*/) { return std::vector<CLI::ConfigItem>(); }}};
 }
 
-std::string OwnAddressTowards(const std::string& control) {
-  constexpr char kNowhere[] = "127.0.0.1";
+std::optional<std::string> OwnAddressTowards(const std::string& control) {
   const size_t colon = control.rfind(':');
-  if (absl::StartsWith(control, "unix:") || colon == std::string::npos) return kNowhere;
+  if (absl::StartsWith(control, "unix:") || colon == std::string::npos) return std::nullopt;
   std::string host = control.substr(0, colon);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   addrinfo hints{};
   hints.ai_socktype = SOCK_DGRAM;
   addrinfo* raw = nullptr;
-  if (getaddrinfo(host.c_str(), control.substr(colon + 1).c_str(), &hints, &raw) != 0) return kNowhere;
+  if (getaddrinfo(host.c_str(), control.substr(colon + 1).c_str(), &hints, &raw) != 0) return std::nullopt;
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> found(raw, freeaddrinfo);
   const unique_fd fd(socket(raw->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   sockaddr_storage own{};
@@ -89,7 +88,7 @@ std::string OwnAddressTowards(const std::string& control) {
   // A datagram socket that is connected has chosen its route, and has sent nothing.
   if (!fd || connect(fd.get(), raw->ai_addr, raw->ai_addrlen) != 0 || getsockname(fd.get(), address, &size) != 0 ||
       getnameinfo(address, size, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0) {
-    return kNowhere;
+    return std::nullopt;
   }
   return text.data();
 }

@@ -15,8 +15,8 @@ inline constexpr int kControlPort = 4524;
 // was Python's and says nothing here. create_on_bind: --create-on-bind.
 std::map<std::string, ConfigSection> AgentYmlSections();
 
-// The address of this machine on the way to `control`, as an agent gives it: host:port. 127.0.0.1 when that is a unix
-// socket, or nothing is known of the way there. Sends nothing; may block for the name's lookup.
-std::string OwnAddressTowards(const std::string& control);
+// The address of this machine on the way to `control`, as an agent gives it: host:port. Nothing when that is a unix
+// socket, or no way there is known. Sends nothing; may block for the name's lookup.
+std::optional<std::string> OwnAddressTowards(const std::string& control);
 
 }  // namespace flocker

@@ -90,7 +90,6 @@ void ControlLink::Run() {
       why_away = std::string(status.message());
       spdlog::warn("control at {} is away: {}", address_, why_away);
     }
-    events_.tick();
     MutexLock lock(mutex_);
     const auto deadline = std::chrono::steady_clock::now() + pause;
     while (!stopping_ && wake_.WaitUntil(lock, deadline)) {
@@ -181,7 +180,6 @@ void ControlLink::Handle(const rpc::AgentDown& message) {
       spdlog::error("control at {} refuses this agent: {}", address_, message.refused().message());
       return;
     case rpc::AgentDown::kHeartbeat:
-      events_.tick();
       return;
     default:
       events_.message(message);

@@ -25,7 +25,6 @@ class ControlLink {
     std::function<rpc::AgentHello()> hello;  // what to say first on a new stream
     std::function<void(bool reachable)> reachable;
     std::function<void(const rpc::AgentDown&)> message;  // everything but heartbeats
-    std::function<void()> tick;                          // now and then, about once a second
   };
 
   ControlLink(const std::string& address, const Transport& transport, Events events);

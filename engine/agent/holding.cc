@@ -125,7 +125,9 @@ void Holding::OnDrop(uint64_t epoch) {
 }
 
 void Holding::OnControlReachable(bool reachable) {
-  if (const auto server = lun()) server->SetControlReachable(reachable);
+  const MutexLock lock(mutex_);
+  control_reachable_ = reachable;
+  if (lun_ != nullptr) lun_->SetControlReachable(reachable);
 }
 
 void Holding::Repeat() {

@@ -144,7 +144,8 @@ class Holding {
   std::string remark_ GUARDED_BY(mutex_);  // what is not as it should be although it is attached
   std::vector<rpc::TimelineStep> timeline_ GUARDED_BY(mutex_);
   std::shared_ptr<LunServer> lun_ GUARDED_BY(mutex_);
-  std::thread thread_;  // last: it uses all of the above
+  bool control_reachable_ GUARDED_BY(mutex_) = true;  // for a LUN server that is started from now on
+  std::thread thread_;                                // last: it uses all of the above
 };
 
 }  // namespace flocker

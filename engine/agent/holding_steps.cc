@@ -80,6 +80,7 @@ absl::Status Holding::StartLun() {
     FLOCKER_FAULT_POINT("agent.lun-started");
     const MutexLock lock(mutex_);
     lun_ = server;
+    if (!control_reachable_) lun_->SetControlReachable(false);  // it went while this one was being started
   }
   server->Login(order);
   return server->WaitReady(order.epoch, kLoginTimeout);

@@ -60,14 +60,14 @@ LunServer::LunServer(LunPaths paths, Watcher& watcher, DescriptorStore& store, E
 
 LunServer::~LunServer() {
   std::shared_ptr<const Process> process;
-  int socket = -1;
+  std::optional<lun::LunClient> client;  // open until it is not watched any more: its number may be another's then
   {
     const MutexLock lock(mutex_);
     stopping_ = true;  // no successor from here on
     process = process_;
-    if (client_) socket = client_->fd();
+    client.swap(client_);
   }
-  if (socket >= 0) watcher_.Remove(socket);
+  if (client) watcher_.Remove(client->fd());
   if (process != nullptr) watcher_.Remove(process->pidfd.get());
 }
 

@@ -82,7 +82,6 @@ int main(int argc, char** argv) {
   }
   config.reconcile_interval = absl::Seconds(reconcile);
   if (config.name.empty()) config.name = HostName();
-  if (config.address.empty()) config.address = flocker::OwnAddressTowards(config.control);
 
   flocker::InitLogging("flocker-agent." + config.name);
   if (const absl::Status forbidden = flocker::ForbidCoreDumps(); !forbidden.ok()) {

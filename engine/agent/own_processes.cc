@@ -1,12 +1,14 @@
 #include "engine/agent/own_processes.h"
 
 #include <dirent.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <system_error>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -26,11 +28,31 @@ absl::StatusOr<std::vector<pid_t>> AllProcesses() {
   return pids;
 }
 
+namespace {
+
+// Anybody can give a process a name and arguments. It is root's, and runs a file of that name which is root's, or of
+// whom ours is (in a checkout that somebody built).
+bool RunsOurs(pid_t pid, std::string_view program) {
+  const std::string exe = absl::StrCat("/proc/", pid, "/exe");
+  struct stat runs {};
+  struct stat ours {};
+  std::error_code error;
+  const std::string name = std::filesystem::read_symlink(exe, error).filename();
+  if (error || (name != program && name != absl::StrCat(std::string(program), " (deleted)"))) return false;
+  if (stat(exe.c_str(), &runs) != 0 || stat("/proc/self/exe", &ours) != 0) return false;
+  if ((runs.st_uid != 0 && runs.st_uid != ours.st_uid) || (runs.st_mode & S_IWOTH) != 0) return false;
+  const auto status = ReadFile(absl::StrCat("/proc/", pid, "/status"));
+  return status.ok() && absl::StrContains(*status, "\nUid:\t0\t0\t0\t0\n");
+}
+
+}  // namespace
+
 std::optional<std::string> MountpointOf(pid_t pid, std::string_view program) {
   // The name first: reading a command line takes the process's memory lock, and one of somebody else's that is stuck
   // would hold us for ever. The name (at most 15 characters, proc(5)) is read without.
   const auto name = ReadFile(absl::StrCat("/proc/", pid, "/comm"));
   if (!name.ok() || *name != std::string(program) + "\n") return std::nullopt;
+  if (!RunsOurs(pid, program)) return std::nullopt;
   const auto text = ReadFile(absl::StrCat("/proc/", pid, "/cmdline"));
   if (!text.ok()) return std::nullopt;  // it has ended
   const std::vector<std::string> words = absl::StrSplit(*text, '\0');

@@ -1,5 +1,5 @@
-// Processes of ours on this machine, told by the program that they run and by what they were told to mount. Nothing
-// else is seen here, so a stranger's is never touched.
+// Processes of ours on this machine, told by the program that they run, as root, and by what they were told to mount.
+// Nothing else is seen here, so a stranger's is never touched, and nobody can pass a process off as ours.
 #pragma once
 
 #include <sys/types.h>

@@ -1,6 +1,5 @@
 #include "engine/agent/reconciler.h"
 
-#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,31 +8,11 @@
 
 namespace flocker {
 
-Reconciler::Reconciler(Config config) : config_(std::move(config)), thread_([this] { Run(); }) {}
-
-Reconciler::~Reconciler() {
-  {
-    const MutexLock lock(mutex_);
-    stopping_ = true;
-    wake_.NotifyAll();
-  }
-  thread_.join();
-}
+Reconciler::Reconciler(Config config) : config_(std::move(config)), ticker_(config_.interval, [this] { Look(); }) {}
 
 std::vector<Reconciler::Finding> Reconciler::TakeFindings() {
   const MutexLock lock(mutex_);
   return std::exchange(findings_, {});
-}
-
-void Reconciler::Run() {
-  while (true) {
-    Look();
-    const auto next = std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(config_.interval);
-    MutexLock lock(mutex_);
-    while (!stopping_ && wake_.WaitUntil(lock, next)) {
-    }
-    if (stopping_) return;
-  }
 }
 
 void Reconciler::Look() {

@@ -5,11 +5,11 @@
 #include <functional>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "engine/agent/node_strays.h"
+#include "engine/agent/ticker.h"
 #include "engine/base/mutex.h"
 
 namespace flocker {
@@ -32,24 +32,18 @@ class Reconciler {
 
   // Looks at once, on a thread of its own.
   explicit Reconciler(Config config);
-  ~Reconciler();
-  Reconciler(const Reconciler&) = delete;
-  Reconciler& operator=(const Reconciler&) = delete;
 
   // What was found since the last call.
   std::vector<Finding> TakeFindings();
 
  private:
-  void Run();
   void Look();
 
   const Config config_;
-  std::set<AttachmentKey> known_;  // the strays of the last look; the thread's own
+  std::set<AttachmentKey> known_;  // the strays of the last look; the ticker's own
   Mutex mutex_;
-  CondVar wake_;
   std::vector<Finding> findings_ GUARDED_BY(mutex_);
-  bool stopping_ GUARDED_BY(mutex_) = false;
-  std::thread thread_;  // last: it uses all of the above
+  Ticker ticker_;  // last: it uses all of the above
 };
 
 }  // namespace flocker

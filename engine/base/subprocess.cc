@@ -8,9 +8,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -85,18 +87,24 @@ absl::StatusOr<Child> SpawnChild(const ChildOptions& options) {
     posix_spawn_file_actions_adddup2(actions.get(), options.output_fd, 1);
     posix_spawn_file_actions_adddup2(actions.get(), options.output_fd, 2);
   }
-  // Two steps through numbers nobody uses, so that one pair's target cannot close another pair's source. dup2 onto
-  // itself (Linux: glibc clears close-on-exec then) keeps a descriptor whose number does not change.
-  constexpr int kStaging = 900;
-  int index = 0;
+  // Two steps through numbers above all that are named, so that one pair's target cannot close another pair's source.
+  int last = STDERR_FILENO;
+  int above = STDERR_FILENO;
+  std::set<int> targets;
   for (const auto& [from, to] : options.keep) {
-    posix_spawn_file_actions_adddup2(actions.get(), from, kStaging + index++);
+    last = std::max(last, to);
+    above = std::max({above, from, to});
+    targets.insert(to);
   }
-  index = 0;
-  for (const auto& [from, to] : options.keep) {
-    posix_spawn_file_actions_adddup2(actions.get(), kStaging + index, to);
-    posix_spawn_file_actions_addclose(actions.get(), kStaging + index++);
+  int staged = above;
+  for (const auto& [from, to] : options.keep) posix_spawn_file_actions_adddup2(actions.get(), from, ++staged);
+  staged = above;
+  for (const auto& [from, to] : options.keep) posix_spawn_file_actions_adddup2(actions.get(), ++staged, to);
+  // Also what a library opened without close-on-exec.
+  for (int fd = STDERR_FILENO + 1; fd <= last; ++fd) {
+    if (!targets.contains(fd)) posix_spawn_file_actions_addclose(actions.get(), fd);
   }
+  posix_spawn_file_actions_addclosefrom_np(actions.get(), last + 1);
   SpawnAttributes attributes;
   sigset_t none;
   sigemptyset(&none);

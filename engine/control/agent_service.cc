@@ -1,5 +1,6 @@
 #include "engine/control/agent_service.h"
 
+#include <climits>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -13,8 +14,33 @@
 
 namespace flocker {
 
+namespace {
+
+using Encoded = std::shared_ptr<const std::string>;
+
+Encoded Encode(const rpc::AgentDown& message) {
+  return std::make_shared<const std::string>(message.SerializeAsString());
+}
+
+// Holds on to the bytes instead of copying them.
+grpc::ByteBuffer ToBuffer(const Encoded& encoded) {
+  auto* const share = new Encoded(encoded);  // NOLINT(cppcoreguidelines-owning-memory): gRPC's until it lets go
+  const grpc::Slice slice(
+      const_cast<char*>(encoded->data()), encoded->size(),  // gRPC only reads it
+      [](void* held) { delete static_cast<Encoded*>(held); }, share);
+  return {&slice, 1};
+}
+
+bool Decode(const grpc::ByteBuffer& buffer, rpc::AgentUp& message) {
+  grpc::Slice slice;
+  return buffer.DumpToSingleSlice(&slice).ok() && slice.size() <= INT_MAX &&
+         message.ParseFromArray(slice.begin(), static_cast<int>(slice.size()));
+}
+
+}  // namespace
+
 // Owned by the service's table until gRPC says that nothing of it is under way any more (OnDone).
-class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown> {
+class AgentStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   // `caller`: by its certificate; nothing where none is needed.
   AgentStream(AgentService& service, SessionId session, std::optional<Peer> caller, CallerDates dates)
@@ -24,10 +50,12 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
 
   void Send(const rpc::AgentDown& message) {
     const MutexLock lock(mutex_);
-    if (closing_) return;
     if (message.has_welcome()) welcomed_ = true;
-    outgoing_.push_back(message);
-    if (outgoing_.size() == 1) StartWrite(&outgoing_.front());
+    Queue(Encode(message));
+  }
+  void Send(const Encoded& message) {
+    const MutexLock lock(mutex_);
+    Queue(message);
   }
 
   // Events that the agent lacks go out when there is nothing else to say.
@@ -46,16 +74,17 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
     if (!ok) return Close();
     // An agent is heard every second: its stream ends with its certificate.
     if (const absl::Status valid = dates_.Check(); !valid.ok()) return TurnAway(valid);
-    if (incoming_.has_hello()) {
-      if (const absl::Status may = CheckNode(incoming_.hello().node()); !may.ok()) return TurnAway(may);
+    rpc::AgentUp message;
+    if (!Decode(incoming_, message)) return TurnAway(absl::InvalidArgumentError("what it sent is no message of ours"));
+    if (message.has_hello()) {
+      if (const absl::Status may = CheckNode(message.hello().node()); !may.ok()) return TurnAway(may);
       const MutexLock lock(mutex_);
-      told_ = incoming_.hello().last_event();
+      told_ = message.hello().last_event();
     }
     service_.runner_.Post(
-        [session = session_, message = std::move(incoming_)](Controller& controller, absl::Duration now) {
+        [session = session_, message = std::move(message)](Controller& controller, absl::Duration now) {
           controller.OnAgentMessage(session, message, now);
         });
-    incoming_ = rpc::AgentUp();
     StartRead(&incoming_);
   }
 
@@ -66,7 +95,7 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
       outgoing_.clear();
       closing_ = true;
     }
-    if (!outgoing_.empty()) return StartWrite(&outgoing_.front());
+    if (!outgoing_.empty()) return WriteFirst();
     if (closing_) return FinishWhenIdle();
     StartEvents();
   }
@@ -100,12 +129,20 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
 
   void StartEvents() REQUIRES(mutex_) {
     if (!welcomed_ || closing_ || !outgoing_.empty()) return;
-    rpc::AgentDown message;
-    *message.mutable_events() = service_.EventsAfter(told_);
-    if (message.events().events().empty()) return;
-    told_ = EventLog::MarkOf(message.events(), told_);
+    AgentService::EncodedEvents lacking = service_.EventsAfter(told_);
+    if (lacking.message == nullptr) return;
+    told_ = lacking.to;
+    Queue(std::move(lacking.message));
+  }
+
+  void Queue(Encoded message) REQUIRES(mutex_) {
+    if (closing_) return;
     outgoing_.push_back(std::move(message));
-    StartWrite(&outgoing_.front());
+    if (outgoing_.size() == 1) WriteFirst();
+  }
+  void WriteFirst() REQUIRES(mutex_) {
+    writing_ = ToBuffer(outgoing_.front());
+    StartWrite(&writing_);
   }
 
   void FinishWhenIdle() REQUIRES(mutex_) {
@@ -118,16 +155,18 @@ class AgentStream : public grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>
   const SessionId session_;
   const std::optional<Peer> caller_;
   const CallerDates dates_;
-  rpc::AgentUp incoming_;  // only the read under way touches it
+  grpc::ByteBuffer incoming_;  // only the read under way touches it
   Mutex mutex_;
-  std::deque<rpc::AgentDown> outgoing_ GUARDED_BY(mutex_);  // the first is being written
+  std::deque<Encoded> outgoing_ GUARDED_BY(mutex_);  // the first is being written
+  grpc::ByteBuffer writing_ GUARDED_BY(mutex_);
   bool welcomed_ GUARDED_BY(mutex_) = false;
   rpc::EventMark told_ GUARDED_BY(mutex_);  // the last event it was sent, or said it has
   bool closing_ GUARDED_BY(mutex_) = false;
   bool finished_ GUARDED_BY(mutex_) = false;
 };
 
-grpc::ServerBidiReactor<rpc::AgentUp, rpc::AgentDown>* AgentService::Connect(grpc::CallbackServerContext* context) {
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AgentService::Connect(
+    grpc::CallbackServerContext* context) {
   std::shared_ptr<AgentStream> stream;
   {
     const MutexLock lock(mutex_);
@@ -148,6 +187,10 @@ void AgentService::Send(SessionId session, const rpc::AgentDown& message) {
   if (const auto stream = Find(session)) stream->Send(message);
 }
 
+void AgentService::Send(SessionId session, std::shared_ptr<const std::string> encoded) {
+  if (const auto stream = Find(session)) stream->Send(encoded);
+}
+
 void AgentService::Close(SessionId session) {
   if (const auto stream = Find(session)) stream->Close();
 }
@@ -158,6 +201,7 @@ void AgentService::Announce(const std::vector<Event>& events) {
   {
     const MutexLock lock(events_mutex_);
     events_.Add(views);
+    last_answer_ = {};
   }
   std::vector<std::shared_ptr<AgentStream>> streams;
   {
@@ -167,9 +211,16 @@ void AgentService::Announce(const std::vector<Event>& events) {
   for (const auto& stream : streams) stream->TellEvents();
 }
 
-rpc::Events AgentService::EventsAfter(const rpc::EventMark& has) {
+AgentService::EncodedEvents AgentService::EventsAfter(const rpc::EventMark& has) {
   const MutexLock lock(events_mutex_);
-  return events_.After(has);
+  if (last_answer_.message == nullptr || last_asked_.seq() != has.seq() || last_asked_.time_ms() != has.time_ms()) {
+    rpc::AgentDown message;
+    *message.mutable_events() = events_.After(has);
+    if (message.events().events().empty()) return {};
+    last_asked_ = has;
+    last_answer_ = {Encode(message), EventLog::MarkOf(message.events(), has)};
+  }
+  return last_answer_;
 }
 
 }  // namespace flocker

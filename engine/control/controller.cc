@@ -456,10 +456,8 @@ absl::Status Controller::Flush(absl::Duration now) {
     late_.push_back({to, std::move(reply), reader, sessions_.version(), now + kShowTimeout});
   }
   for (const SessionId session : sessions_.All()) {
-    if (auto delta = sessions_.Take(session, cluster_, urgent.contains(session), now)) {
-      rpc::AgentDown down;
-      *down.mutable_view() = *std::move(delta);
-      world_.SendToAgent(session, down);
+    for (const auto& message : sessions_.Take(session, cluster_, urgent.contains(session), now)) {
+      world_.SendToAgent(session, message);
     }
   }
   SendReplies(now);

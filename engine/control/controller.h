@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -43,6 +44,12 @@ class World {
   // Durable when it returns. An error is final: the controller must not go on.
   virtual absl::Status Commit(const Batch& batch) = 0;
   virtual void SendToAgent(SessionId session, const rpc::AgentDown& message) = 0;
+  // The same of an encoded rpc::AgentDown that several sessions share.
+  virtual void SendToAgent(SessionId session, const std::shared_ptr<const std::string>& encoded) {
+    rpc::AgentDown message;
+    message.ParseFromString(*encoded);
+    SendToAgent(session, message);
+  }
   // Ends the stream after what was sent.
   virtual void CloseSession(SessionId session) = 0;
   // Its outcome comes back through OnArrayOutcome, exactly once. `dataset` is the record as committed.

@@ -239,13 +239,13 @@ void Controller::SetLiveness(const NodeId& node, Liveness liveness) {
 
 void Controller::UpdateValve() {
   // The most nodes that are away now and vanished within one window.
+  std::vector<absl::Duration> times;
+  for (const auto& [node, at] : vanished_at_) times.push_back(at);
+  std::sort(times.begin(), times.end());
   size_t together = 0;
-  for (const auto& [node, at] : vanished_at_) {
-    const absl::Duration from = at;
-    together = std::max(
-        together, static_cast<size_t>(std::count_if(vanished_at_.begin(), vanished_at_.end(), [&](const auto& other) {
-          return other.second >= from && other.second <= from + kVanishWindow;
-        })));
+  for (size_t first = 0, last = 0; last < times.size(); ++last) {
+    while (times[last] - times[first] > kVanishWindow) ++first;
+    together = std::max(together, last - first + 1);
   }
   const size_t nodes = cluster_.nodes().size();
   const bool closed = nodes >= kValveNodes && together * 3 > nodes;

@@ -1,7 +1,9 @@
 // What people are told: events, the last refusals, the cluster as it is.
 #include "engine/control/controller.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -11,6 +13,11 @@
 #include "engine/rpc/channel.h"
 
 namespace flocker {
+namespace {
+
+constexpr size_t kRememberRefusals = 20'000;
+
+}  // namespace
 
 void Controller::Note(const Dataset& before, const Dataset& after, const StepOutcome& outcome) {
   std::vector<StepTime>& timeline = work_[after.id].timeline;
@@ -97,6 +104,13 @@ Event& Controller::AddEvent(const std::string& kind, const Dataset* dataset, con
 void Controller::RememberRefusal(const Event& event) {
   if (!event.name.empty()) refusals_[event.name] = event;
   if (!event.dataset.empty()) refusals_[event.dataset.str()] = event;
+  if (refusals_.size() < kRememberRefusals) return;
+  std::vector<uint64_t> seqs;
+  seqs.reserve(refusals_.size());
+  for (const auto& [subject, refusal] : refusals_) seqs.push_back(refusal.seq);
+  const auto middle = seqs.begin() + static_cast<std::ptrdiff_t>(seqs.size() / 2);
+  std::nth_element(seqs.begin(), middle, seqs.end());
+  std::erase_if(refusals_, [oldest = *middle](const auto& entry) { return entry.second.seq < oldest; });
 }
 
 void Controller::RememberRefusals(const std::vector<Event>& events) {

@@ -28,9 +28,9 @@
 #include "engine/base/status.h"
 #include "engine/control/adoption.h"
 #include "engine/control/agent_service.h"
-#include "engine/control/array_runner.h"
 #include "engine/control/calls.h"
 #include "engine/control/cluster_service.h"
+#include "engine/control/control_world.h"
 #include "engine/control/controller.h"
 #include "engine/control/metrics.h"
 #include "engine/control/restored_state.h"
@@ -50,9 +50,7 @@ namespace flocker {
 namespace {
 
 constexpr char kControlYml[] = "/etc/flocker/control.yml";
-constexpr size_t kArrayThreads = 4;
-constexpr uint64_t kKeepEvents = 100'000;
-constexpr uint64_t kTrimEvery = 10'000;
+constexpr uint64_t kRecentEvents = 10'000;  // agents that were away longer miss some
 constexpr rlim_t kDescriptors = 16'384;
 
 struct Config {
@@ -66,80 +64,6 @@ struct Config {
   std::string rest;  // where the REST API is served; empty: nowhere
   std::string restore;
   bool adopt = false;
-};
-
-class ControlWorld : public World {
- public:
-  ControlWorld(Runner& runner, Store& store, Array& array, AgentService& agents, Calls& calls, Room room)
-      : store_(store),
-        agents_(agents),
-        calls_(calls),
-        room_(std::move(room)),
-        array_(
-            array, kArrayThreads,
-            {.done =
-                 [&runner](const Action& action, const StepOutcome& outcome, absl::Duration took) {
-                   runner.Post([=](Controller& controller, absl::Duration now) {
-                     controller.OnArrayOutcome(action, outcome, took, now);
-                   });
-                 },
-             .capacity =
-                 [&runner](const absl::StatusOr<PoolCapacity>& capacity) {
-                   runner.Post(
-                       [=](Controller& controller, absl::Duration now) { controller.OnCapacity(capacity, now); });
-                 },
-             .record_failed =
-                 [&runner](const DatasetId& id, const absl::Status& status) {
-                   runner.Post([id, message = std::string(status.message())](Controller& controller, absl::Duration) {
-                     controller.OnNotice(id, "record-not-written", message);
-                   });
-                 },
-             .list =
-                 [&runner](const absl::StatusOr<std::vector<ArrayEntry>>& entries) {
-                   runner.Post(
-                       [=](Controller& controller, absl::Duration now) { controller.OnArrayList(entries, now); });
-                 },
-             .stray_stays =
-                 [&runner](const DatasetId& id, const absl::Status& status) {
-                   runner.Post([id, message = std::string(status.message())](Controller& controller, absl::Duration) {
-                     controller.OnNotice(id, "stray-stays", message);
-                   });
-                 }}) {}
-
-  absl::Status Commit(const Batch& batch) override {
-    const absl::Duration start = MonotonicNow();
-    RETURN_IF_ERROR(store_.Commit(batch));
-    if (metrics_ != nullptr) metrics_->Count(batch.events, MonotonicNow() - start);
-    if (batch.events.empty()) return absl::OkStatus();
-    agents_.Announce(batch.events);
-    const uint64_t seq = batch.events.back().seq;
-    if (seq / kTrimEvery != batch.events.front().seq / kTrimEvery) return store_.TrimEvents(kKeepEvents);
-    return absl::OkStatus();
-  }
-  void SendToAgent(SessionId session, const rpc::AgentDown& message) override { agents_.Send(session, message); }
-  void CloseSession(SessionId session) override { agents_.Close(session); }
-  void StartArrayAction(const Action& action, const Dataset& dataset) override { array_.Start(action, dataset); }
-  void WriteRecord(const Dataset& dataset) override { array_.WriteRecord(dataset); }
-  void RequestCapacity() override { array_.RequestCapacity(); }
-  void RequestArrayList() override { array_.RequestList(); }
-  void CutOffStray(const DatasetId& dataset, const std::string& initiator) override {
-    array_.CutOffStray(dataset, initiator);
-  }
-  absl::Status CheckRoom() override { return room_.Check(); }
-  void Reply(uint64_t call, const rpc::OperationReply& reply) override { calls_.Reply(call, reply); }
-  std::string RandomHex(size_t bytes) override { return flocker::RandomHex(bytes); }
-  int64_t WallClockMs() override { return absl::ToUnixMillis(absl::Now()); }
-
-  // From now on; it must outlive this.
-  void CountIn(Metrics& metrics) { metrics_ = &metrics; }
-
- private:
-  Store& store_;
-  Metrics* metrics_ = nullptr;
-  AgentService& agents_;
-  Calls& calls_;
-  const Room room_;
-  ArrayRunner array_;
 };
 
 std::unique_ptr<Array> MakeArray(const Config& config) {
@@ -251,8 +175,8 @@ absl::Status Serve(const Config& config, char** argv) {
   RETURN_IF_ERROR(MakeDirectories(config.data, 0700));
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksdbStore> store, RocksdbStore::Open(config.data));
   ASSIGN_OR_RETURN(const Snapshot snapshot, store->Load());
-  const uint64_t oldest = snapshot.last_event > kTrimEvery ? snapshot.last_event - kTrimEvery : 0;
-  ASSIGN_OR_RETURN(const std::vector<Event> recent, store->Events(oldest, kTrimEvery + 1));
+  const uint64_t oldest = snapshot.last_event > kRecentEvents ? snapshot.last_event - kRecentEvents : 0;
+  ASSIGN_OR_RETURN(const std::vector<Event> recent, store->Events(oldest, kRecentEvents + 1));
 
   Runner runner;
   const std::unique_ptr<Array> owned_array = MakeArray(config);

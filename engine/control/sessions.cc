@@ -9,6 +9,7 @@ namespace {
 
 // A session that is further behind gets the whole view: dearer than this many changes it is not.
 constexpr size_t kMaxLog = 20'000;
+constexpr absl::Duration kKeepWhole = absl::Seconds(10);
 
 std::string IdText(const std::optional<NodeId>& id) { return id ? id->str() : std::string(); }
 
@@ -108,20 +109,17 @@ void Sessions::SetPool(const PoolCapacity& capacity, uint64_t trash) {
   Trim();
 }
 
-std::optional<rpc::ViewDelta> Sessions::Take(SessionId id, const Cluster& cluster, bool urgent, absl::Duration now) {
-  const auto it = sessions_.find(id);
-  if (it == sessions_.end() || it->second.version == version()) return std::nullopt;
-  Session& session = it->second;
-  if (!urgent && now - session.sent_at < kCoalesce) return std::nullopt;
-  rpc::ViewDelta delta;
+std::string Sessions::Encode(uint64_t from, const Cluster& cluster) const {
+  rpc::AgentDown message;
+  rpc::ViewDelta& delta = *message.mutable_view();
   std::set<Change> changes;
-  if (session.version + 1 < first_) {
+  if (from == 0) {
     for (const auto& [node_id, node] : cluster.nodes()) changes.insert(node_id);
     for (const auto& [dataset_id, dataset] : cluster.datasets()) changes.insert(dataset_id);
     if (pool_.size() != 0) changes.insert(PoolChange());
   } else {
-    delta.set_from(session.version);
-    changes.insert(log_.begin() + static_cast<std::ptrdiff_t>(session.version + 1 - first_), log_.end());
+    delta.set_from(from);
+    changes.insert(log_.begin() + static_cast<std::ptrdiff_t>(from + 1 - first_), log_.end());
   }
   delta.set_to(version());
   for (const Change& change : changes) {
@@ -144,9 +142,34 @@ std::optional<rpc::ViewDelta> Sessions::Take(SessionId id, const Cluster& cluste
       delta.add_gone_datasets(dataset_id.str());
     }
   }
-  session.version = version();
+  return message.SerializeAsString();
+}
+
+std::vector<std::shared_ptr<const std::string>> Sessions::Take(SessionId id, const Cluster& cluster, bool urgent,
+                                                               absl::Duration now) {
+  if (now - whole_.made_at > kKeepWhole) whole_ = {};
+  const auto it = sessions_.find(id);
+  if (it == sessions_.end() || it->second.version == version()) return {};
+  Session& session = it->second;
+  if (!urgent && now - session.sent_at < kCoalesce) return {};
   session.sent_at = now;
-  return delta;
+  std::vector<std::shared_ptr<const std::string>> messages;
+  if (session.version + 1 < first_) {
+    if (whole_.message == nullptr || whole_.to + 1 < first_) {
+      whole_ = {version(), std::make_shared<const std::string>(Encode(0, cluster)), now};
+    }
+    session.version = whole_.to;
+    messages.push_back(whole_.message);
+  }
+  if (session.version == version()) return messages;
+  if (!deltas_.empty() && deltas_.begin()->second.to != version()) deltas_.clear();
+  Encoded& delta = deltas_[session.version];
+  if (delta.message == nullptr) {
+    delta = {version(), std::make_shared<const std::string>(Encode(session.version, cluster)), now};
+  }
+  session.version = version();
+  messages.push_back(delta.message);
+  return messages;
 }
 
 void Sessions::Shown(SessionId session, uint64_t version) {

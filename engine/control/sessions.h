@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -43,9 +45,12 @@ class Sessions {
   // A change when it is not what was known.
   void SetPool(const PoolCapacity& capacity, uint64_t trash);
 
-  // The delta this session lacks, marked as sent; nullopt when it has everything, or was told a moment ago and
-  // `urgent` is false.
-  std::optional<rpc::ViewDelta> Take(SessionId session, const Cluster& cluster, bool urgent, absl::Duration now);
+  // What this session lacks, marked as sent, as messages in their order (rpc::AgentDown with a view, encoded); none
+  // when it has everything, or was told a moment ago and `urgent` is false. Sessions that lack the same share a
+  // message, and those that lack everything share one for a while, with a delta behind it: when a thousand agents come
+  // back at once, the cluster is encoded once and in memory once.
+  std::vector<std::shared_ptr<const std::string>> Take(SessionId session, const Cluster& cluster, bool urgent,
+                                                       absl::Duration now);
   // The session's tree shows everything up to `version`.
   void Shown(SessionId session, uint64_t version);
   // Whether it is known to show that version. A session that is closed has nobody left to wait for.
@@ -65,13 +70,22 @@ class Sessions {
     uint64_t shown = 0;    // that it said it shows
     absl::Duration sent_at = -absl::InfiniteDuration();
   };
+  struct Encoded {
+    uint64_t to = 0;
+    std::shared_ptr<const std::string> message;
+    absl::Duration made_at;  // of the whole view
+  };
   void Trim();
+  // Everything since version `from`; all there is when that is 0.
+  std::string Encode(uint64_t from, const Cluster& cluster) const;
 
   std::map<SessionId, Session> sessions_;
   std::map<NodeId, SessionId> by_node_;
   rpc::PoolView pool_;  // size 0: not known
   std::deque<Change> log_;
   uint64_t first_ = 2;  // the version of log_[0]; a session at version first_-1 lacks exactly the log
+  Encoded whole_;
+  std::map<uint64_t, Encoded> deltas_;  // up to version(), by where they begin
 };
 
 }  // namespace flocker

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <rocksdb/db.h>
 #include <rocksdb/utilities/backup_engine.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -68,6 +69,12 @@ absl::Status MarkRestored(const std::string& path, const BackupInfo& info) {
 absl::StatusOr<BackupInfo> RocksdbStore::Backup(const std::string& directory) {
   RETURN_IF_ERROR(MakeDirectories(directory, 0700));
   const MutexLock lock(backup_mutex_);
+  // RocksDB would make them for everybody, and there are secrets in them. `directory` may be somebody's, and open.
+  for (const char* part : {"meta", "private", "shared", "shared_checksum"}) {
+    const std::string path = absl::StrCat(directory, "/", part);
+    RETURN_IF_ERROR(MakeDirectories(path, 0700));
+    if (chmod(path.c_str(), 0700) != 0) return ErrnoStatus(errno, absl::StrCat("cannot close ", path, " to others"));
+  }
   RocksdbLog log;
   rocksdb::BackupEngineOptions options(directory);
   options.info_log = &log;

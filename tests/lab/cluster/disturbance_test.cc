@@ -90,6 +90,22 @@ TEST_F(UnderSystemd, AgentAndLunServerAreKilledTogetherUnderLoad) {
   EXPECT_EQ(Run(node(1), "grep -c 'its flocker-lun ended with the agent' /data/log/agent.log"), "5\n");
 }
 
+// What an upgrade of the node's package does: other files under the names, and the unit is restarted.
+TEST_F(UnderSystemd, TheBinariesAreUpgradedUnderLoad) {
+  NobodyNotices(
+      3,
+      [&] {
+        Run(node(1),
+            "cd /opt/lab/bin && for name in flocker-agent flocker-lun flocker-fs; do cp $name new && mv new $name; "
+            "done "
+            "&& systemctl restart flocker-agent");
+        for (const char* name : {"flocker-agent", "flocker-lun", "flocker-fs"}) {
+          Until(node(1), absl::StrCat("[[ /opt/lab/bin/", name, " -ef /proc/$(pidof ", name, ")/exe ]]"));
+        }
+      },
+      Load(Path(1)));
+}
+
 TEST_F(Disturbance, TheTimeOfDayJumps) {
   int days = 0;
   NobodyNotices(4, [&] {

@@ -39,6 +39,7 @@ class ControlHost final : public World {
 
   // World.
   absl::Status Commit(const Batch& batch) override;
+  using World::SendToAgent;
   void SendToAgent(SessionId session, const rpc::AgentDown& message) override;
   void CloseSession(SessionId session) override;
   void StartArrayAction(const Action& action, const Dataset& dataset) override;

@@ -108,10 +108,10 @@ TEST(AgentYml, WhatIsWrongIsSaidWithItsLine) {
 }
 
 TEST(OwnAddress, IsThatOfTheWayToControl) {
-  EXPECT_EQ(OwnAddressTowards("unix:/run/control.sock"), "127.0.0.1");
+  EXPECT_EQ(OwnAddressTowards("unix:/run/control.sock"), std::nullopt);
   EXPECT_EQ(OwnAddressTowards("127.0.0.5:4524"), "127.0.0.1");
   EXPECT_EQ(OwnAddressTowards("[::1]:4524"), "::1");
-  EXPECT_EQ(OwnAddressTowards("no such host:4524"), "127.0.0.1");
+  EXPECT_EQ(OwnAddressTowards("no such host:4524"), std::nullopt);
 }
 
 }  // namespace

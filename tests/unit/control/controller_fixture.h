@@ -25,6 +25,7 @@ class RecordingWorld : public World {
     for (const Dataset& dataset : batch.put) committed[dataset.id] = dataset;
     return absl::OkStatus();
   }
+  using World::SendToAgent;
   void SendToAgent(SessionId session, const rpc::AgentDown& message) override { sent.emplace_back(session, message); }
   void CloseSession(SessionId session) override { closed.push_back(session); }
   void StartArrayAction(const Action& action, const Dataset& dataset) override {

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
 
 namespace flocker {
@@ -21,6 +22,14 @@ TEST(Refusals, TellsTheSameOneOnceASecond) {
   refusals.Here({dataset, "data"}, Refuse(Cause::kTimeout, "not yet"));
   refusals.Here({{}, "other"}, Refuse(Cause::kElsewhere, "it is on beta"));
   EXPECT_EQ(sent.size(), 3U);
+}
+
+TEST(Refusals, DoesNotTellEachOfVeryMany) {
+  int sent = 0;
+  Refusals refusals([&](const rpc::Refusal&) { ++sent; });
+  for (int i = 0; i < 10'000; ++i) refusals.Here({{}, absl::StrCat("name", i)}, Refuse(Cause::kDenied, "not root"));
+  EXPECT_GE(sent, 100);
+  EXPECT_LE(sent, 200);
 }
 
 TEST(Refusals, DoesNotTellTheClusterWhatItSaidItself) {

@@ -1,0 +1,30 @@
+// The bench's sections; each starts what it needs, measures with its peers in turn, and ends it again. They block for
+// as long as that takes, and say on standard error what they are at.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "tests/bench/figures.h"
+
+namespace flocker::bench {
+
+struct Settings {
+  int rounds = 5;
+  absl::Duration run = absl::Seconds(3);  // of one measurement that takes as long as it is let
+  uint64_t file_bytes = uint64_t{1} << 30;
+  std::string flocker_lun;  // the binary that is measured
+  std::string against;      // another one, measured beside it; empty: none
+  int magnitudes = 3;       // of sizes that grow tenfold: 10, 100, 1,000 nodes
+  std::string workload;     // only workloads whose name contains this
+};
+
+// The LUN as a file: flocker-lun, qemu-storage-daemon, iscsi-perf on the bare LUN, and the array's kind of file itself.
+absl::StatusOr<Section> RunBlock(const Settings& settings);
+
+// flocker-control as the cluster grows, by itself: an array and agents that take no time.
+absl::StatusOr<Section> RunControlPlane(const Settings& settings);
+
+}  // namespace flocker::bench
