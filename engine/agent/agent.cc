@@ -23,6 +23,8 @@
 namespace flocker {
 namespace {
 
+constexpr std::string_view kIscsi = "iscsi";
+constexpr std::string_view kLoopback = "loopback";
 constexpr char kCatalogFile[] = "catalog";
 // One that was killed is gone within moments: what waits for a device is not in it (base/apart).
 constexpr absl::Duration kTick = absl::Seconds(1);
@@ -73,7 +75,8 @@ absl::Status Agent::Open() {
   ASSIGN_OR_RETURN(const auto before, CatalogReader::Open(welcome.catalog()));
   view_->Remember(*before);
   if (!config_.metrics.empty()) {
-    ASSIGN_OR_RETURN(metrics_, NodeMetrics::Serve(config_.metrics, [this] { return Figures(); }));
+    ASSIGN_OR_RETURN(metrics_, NodeMetrics::Serve(
+                                   config_.metrics, [this] { return Figures(); }, [this] { return WhyNotReady(); }));
   }
 
   ASSIGN_OR_RETURN(const std::vector<Attachment> held, journal_.Load());
@@ -227,6 +230,14 @@ NodeFigures Agent::Figures() {
   return figures;
 }
 
+std::vector<std::string> Agent::WhyNotReady() const {
+  std::vector<std::string> reasons;
+  const ControlLink* link = link_;
+  if (link == nullptr || !link->reachable()) reasons.push_back("not connected to control at " + config_.control);
+  if (!tree_->serving()) reasons.push_back("flocker-fs does not serve the tree at " + config_.tree);
+  return reasons;
+}
+
 std::vector<std::shared_ptr<Holding>> Agent::Holdings() {
   const MutexLock lock(mutex_);
   std::vector<std::shared_ptr<Holding>> all;
@@ -360,6 +371,13 @@ void Agent::OnAttach(const rpc::Attach& attach) {
   const auto id = DatasetId::Parse(attach.dataset_id());
   if (!id) return;
   const AttachOrder order = FromRpc(attach, *id);
+  const std::string_view backend = order.portal.empty() ? kLoopback : kIscsi;
+  if (!config_.backend.empty() && config_.backend != backend) {
+    return Answer(
+        *id, order.epoch, rpc::Report::FAILED,
+        absl::StrCat("this node's backend is ", config_.backend, ", and what control grants is ", backend.data(),
+                     ": set `backend` in agent.yml, or `array` in control.yml, to what the other one says"));
+  }
   bool known = false;
   for (const auto& holding : HoldingsOf(*id)) {
     if (holding->mount_epoch() == order.mount_epoch) {

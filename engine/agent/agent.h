@@ -33,12 +33,13 @@ struct AgentConfig {
   Transport transport;                    // to control
   std::string tree = "/flocker";          // mountpoint
   std::string address;                    // of this node, as others may reach it; empty: what it has towards control
+  std::string backend;                    // "iscsi", or "loopback" (files of this machine), alone; empty: either
   std::string binaries;                   // directory of flocker-lun and flocker-fs
   absl::Duration reconcile_interval = absl::Minutes(1);
   bool create_on_bind = true;               // dockerd's mkdir for a `-v` makes a dataset
   std::vector<std::string> docker_sockets;  // where Docker's volume plugin listens; none: there is no plugin
   docker::Profiles docker_profiles = docker::DefaultProfiles();
-  std::string metrics;  // host:port that serves Prometheus' /metrics; empty: nowhere
+  std::string metrics;  // host:port for monitors; empty: nowhere
 };
 
 class Agent {
@@ -72,6 +73,7 @@ class Agent {
   void TellStrays();
   NodeContext Context();
   NodeFigures Figures();
+  std::vector<std::string> WhyNotReady() const;
 
   const AgentConfig config_;
   Journal journal_;

@@ -43,15 +43,21 @@ std::vector<CLI::ConfigItem> ControlService(const YAML::Node& section) {
 std::vector<CLI::ConfigItem> Dataset(const YAML::Node& section) {
   if (!section.IsMap() || !section["backend"]) throw Wrong(section, "`dataset` needs a `backend`");
   const YAML::Node backend = section["backend"];
-  if (!backend.IsScalar() || backend.Scalar() != "iscsi") {
-    throw Wrong(backend,
-                absl::StrCat("there is no backend `", backend.IsScalar() ? backend.Scalar() : "",
-                             "`: datasets are LUNs of the array that flocker-control drives, `backend: iscsi`; "
-                             "Flocker's own backends (aws, openstack, loopback, zfs and the vendors') are not "
-                             "part of it"));
+  if (!backend.IsScalar() || (backend.Scalar() != "iscsi" && backend.Scalar() != "loopback")) {
+    throw Wrong(
+        backend,
+        absl::StrCat("there is no backend `", backend.IsScalar() ? backend.Scalar() : "",
+                     "`: datasets are LUNs of the array that flocker-control drives, `backend: iscsi`, or files "
+                     "of this very machine, `backend: loopback`; Flocker's other backends (aws, openstack, zfs "
+                     "and the vendors') are not part of it"));
+  }
+  if (section["root_path"]) {
+    throw Wrong(
+        section["root_path"],
+        "where the files of `backend: loopback` lie is flocker-control's setting, `pool` beside `array: local`");
   }
   OnlyKeys(section, "dataset", {"backend"});
-  return {};
+  return {Setting("backend", backend)};
 }
 
 }  // namespace

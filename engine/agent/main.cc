@@ -48,6 +48,12 @@ int main(int argc, char** argv) {
   app.add_option("--control", config.control, "where flocker-control listens: host:port or unix:/path")->required();
   app.add_option("--tree", config.tree, "mountpoint of the tree")->capture_default_str();
   app.add_option("--address", config.address, "this node's address; if not given, the one it has towards control");
+  app.add_option("--backend", config.backend,
+                 "what datasets are, or nothing is attached: iscsi, or loopback, files of this machine; if not given, "
+                 "what control says")
+      ->check([](const std::string& backend) {
+        return backend == "iscsi" || backend == "loopback" ? "" : "the backends are iscsi and loopback, not " + backend;
+      });
   app.add_option("--certificates", config.transport.certificates,
                  "directory of cluster.crt, node.crt and node.key, for a control at host:port")
       ->capture_default_str();
@@ -62,7 +68,8 @@ int main(int argc, char** argv) {
                  "where Docker's volume plugin listens, for example /run/docker/plugins/flocker.sock; may be repeated");
   std::vector<std::string> profiles;
   app.add_option("--docker-profile", profiles, "size of the volumes of a profile, as in gold=200G; may be repeated");
-  app.add_option("--metrics", config.metrics, "host:port that serves Prometheus' /metrics; nowhere if not given");
+  app.add_option("--metrics", config.metrics,
+                 "host:port that serves monitors /metrics, /healthz and /readyz; nowhere if not given");
   flocker::UseConfigFile(app, argc == 1 ? flocker::kAgentYml : "", flocker::AgentYmlSections());
   CLI11_PARSE(app, argc, argv);
   for (const std::string& text : profiles) {

@@ -2,10 +2,9 @@
 
 #include <prometheus/metric_family.h>
 
-#include <exception>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
 
 namespace flocker {
 namespace {
@@ -90,15 +89,11 @@ class Figures : public prometheus::Collectable {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<NodeMetrics>> NodeMetrics::Serve(const std::string& address,
-                                                                std::function<NodeFigures()> look) {
+                                                                std::function<NodeFigures()> look,
+                                                                Monitor::Readiness readiness) {
   std::unique_ptr<NodeMetrics> metrics(new NodeMetrics(std::move(look)));
-  try {
-    metrics->exposer_ = std::make_unique<prometheus::Exposer>(address, 1);
-  } catch (const std::exception& error) {  // of civetweb, which says no more
-    return absl::UnavailableError(absl::StrCat("cannot serve metrics at ", address, ": ", error.what()));
-  }
-  metrics->exposer_->RegisterCollectable(metrics->registry_);
-  metrics->exposer_->RegisterCollectable(metrics->figures_);
+  ASSIGN_OR_RETURN(metrics->monitor_,
+                   Monitor::Serve(address, {metrics->registry_, metrics->figures_}, std::move(readiness)));
   return metrics;
 }
 

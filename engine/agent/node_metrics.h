@@ -1,8 +1,7 @@
-// What a monitor reads of this node, as Prometheus text over HTTP.
+// What a monitor asks of this node (engine/http/monitor.h).
 #pragma once
 
 #include <prometheus/collectable.h>
-#include <prometheus/exposer.h>
 #include <prometheus/family.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
@@ -16,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/http/monitor.h"
 #include "engine/volume/loop.h"
 
 namespace flocker {
@@ -38,13 +38,14 @@ struct NodeFigures {
 
 class NodeMetrics {
  public:
-  // Serves http://<address>/metrics on threads of its own; `look` is called on one of them for each answer. An error
+  // Serves at host:port, on a thread of its own, which calls `look` for /metrics and `readiness` for /readyz. An error
   // when nobody can listen there.
   static absl::StatusOr<std::unique_ptr<NodeMetrics>> Serve(const std::string& address,
-                                                            std::function<NodeFigures()> look);
+                                                            std::function<NodeFigures()> look,
+                                                            Monitor::Readiness readiness);
 
   // Nobody looks any more when it returns.
-  void StopServing() { exposer_.reset(); }
+  void StopServing() { monitor_.reset(); }
 
   // A local step ended: "mount", "detach-loop". From any thread.
   void CountStep(std::string_view step, bool ok, absl::Duration took);
@@ -55,7 +56,7 @@ class NodeMetrics {
   const std::shared_ptr<prometheus::Collectable> figures_;
   const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   prometheus::Family<prometheus::Histogram>& steps_;
-  std::unique_ptr<prometheus::Exposer> exposer_;  // last: its threads use all of the above
+  std::unique_ptr<Monitor> monitor_;  // last: its thread uses all of the above
 };
 
 }  // namespace flocker

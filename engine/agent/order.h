@@ -14,7 +14,7 @@ struct AttachOrder {
   std::string name;
   uint64_t epoch = 0;
   uint64_t mount_epoch = 0;
-  std::string portal;
+  std::string portal;  // empty: `target` is a file of this machine
   std::string target;
   uint32_t lun = 0;
   std::string initiator;

@@ -147,6 +147,11 @@ void TreeService::Happened(const rpc::Events& events) {
   if (stream_ != nullptr && !down.events().events().empty()) Queue(std::move(down));
 }
 
+bool TreeService::serving() const {
+  const MutexLock lock(mutex_);
+  return stream_ != nullptr;
+}
+
 rpc::EventMark TreeService::last_event() const {
   const MutexLock lock(mutex_);
   return log_.last();

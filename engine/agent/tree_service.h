@@ -43,6 +43,8 @@ class TreeService : public rpc::Tree::Service, public Tree {
   void ControlReachable(bool reachable);
   // Kept as well, for the next flocker-fs.
   void Happened(const rpc::Events& events) EXCLUDES(mutex_);
+  // A flocker-fs is connected.
+  bool serving() const EXCLUDES(mutex_);
   // The last event that Happened.
   rpc::EventMark last_event() const;
 

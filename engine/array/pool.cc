@@ -84,6 +84,28 @@ absl::Status Pool::Grow(const DatasetId& id, uint64_t size) const {
       .status();
 }
 
+absl::Status Pool::CreateWithRecord(const DatasetId& id, uint64_t size, const std::string& record) const {
+  ASSIGN_OR_RETURN(const std::optional<uint64_t> present, Size(id));
+  if (present && *present != size) {
+    return absl::AlreadyExistsError(absl::StrCat("cannot create ", BackingFile(id), " with ", size,
+                                                 " bytes: it exists with ", *present,
+                                                 ". Something else made it; look at the record beside it"));
+  }
+  // The record first: a file without one would be nobody's after a crash.
+  RETURN_IF_ERROR(WriteRecord(id, record));
+  return present ? absl::OkStatus() : Create(id, size);
+}
+
+absl::Status Pool::GrowTo(const DatasetId& id, uint64_t size) const {
+  ASSIGN_OR_RETURN(const std::optional<uint64_t> present, Size(id));
+  if (!present) return absl::NotFoundError(absl::StrCat("cannot grow ", BackingFile(id), ": it does not exist"));
+  if (*present > size) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot shrink ", BackingFile(id), " from ", *present, " to ", size, " bytes"));
+  }
+  return Grow(id, size);
+}
+
 absl::Status Pool::Remove(const DatasetId& id) const {
   // The file first: while the record is there, the remains can be told from a stranger's.
   return Run(absl::StrCat("remove ", id.str()),

@@ -34,13 +34,17 @@ class Pool {
 
   absl::StatusOr<PoolCapacity> Capacity() const;
   absl::StatusOr<std::optional<uint64_t>> Size(const DatasetId& id) const;
-  absl::Status Create(const DatasetId& id, uint64_t size) const;  // fails when it exists
-  absl::Status Grow(const DatasetId& id, uint64_t size) const;    // to `size` or more than it has
+  // Array's Create: the record, and the file if it is not there with that size.
+  absl::Status CreateWithRecord(const DatasetId& id, uint64_t size, const std::string& record) const;
+  // Array's Resize of the file.
+  absl::Status GrowTo(const DatasetId& id, uint64_t size) const;
   absl::Status Remove(const DatasetId& id) const;                 // record and file; OK when there is none
   absl::Status WriteRecord(const DatasetId& id, const std::string& record) const;
   absl::StatusOr<std::map<DatasetId, PoolEntry>> List() const;
 
  private:
+  absl::Status Create(const DatasetId& id, uint64_t size) const;  // fails when it exists
+  absl::Status Grow(const DatasetId& id, uint64_t size) const;    // to `size` or more than it has
   // `script` with the pool as its directory; its output.
   absl::StatusOr<std::string> Run(const std::string& what, const std::string& script) const;
 

@@ -86,15 +86,7 @@ absl::StatusOr<std::optional<TgtTarget>> TgtArray::Find(const DatasetId& id) {
 absl::StatusOr<PoolCapacity> TgtArray::Capacity() { return pool_.Capacity(); }
 
 absl::Status TgtArray::Create(const DatasetId& id, uint64_t size, const std::string& record) {
-  ASSIGN_OR_RETURN(const std::optional<uint64_t> present, pool_.Size(id));
-  if (present && *present != size) {
-    return absl::AlreadyExistsError(absl::StrCat("cannot create ", pool_.BackingFile(id), " with ", size,
-                                                 " bytes: it exists with ", *present,
-                                                 ". Something else made it; look at the record beside it"));
-  }
-  // The record first: a file without one would be nobody's after a crash.
-  RETURN_IF_ERROR(pool_.WriteRecord(id, record));
-  return present ? absl::OkStatus() : pool_.Create(id, size);
+  return pool_.CreateWithRecord(id, size, record);
 }
 
 absl::Status TgtArray::WriteRecord(const DatasetId& id, const std::string& record) {
@@ -113,13 +105,7 @@ absl::Status TgtArray::Destroy(const DatasetId& id) {
 }
 
 absl::Status TgtArray::Resize(const DatasetId& id, uint64_t size) {
-  ASSIGN_OR_RETURN(const std::optional<uint64_t> present, pool_.Size(id));
-  if (!present) return absl::NotFoundError(absl::StrCat("cannot grow ", pool_.BackingFile(id), ": it does not exist"));
-  if (*present > size) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot shrink ", pool_.BackingFile(id), " from ", *present, " to ", size, " bytes"));
-  }
-  RETURN_IF_ERROR(pool_.Grow(id, size));
+  RETURN_IF_ERROR(pool_.GrowTo(id, size));
   ASSIGN_OR_RETURN(std::optional<TgtTarget> target, Find(id));
   if (!target) return absl::OkStatus();
   if (HasLun(*target, id, size)) return absl::OkStatus();

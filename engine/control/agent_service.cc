@@ -10,6 +10,7 @@
 #include "engine/base/status.h"
 #include "engine/control/event_view.h"
 #include "engine/rpc/channel.h"
+#include "engine/rpc/credentials.h"
 
 namespace flocker {
 
@@ -42,8 +43,8 @@ bool Decode(const grpc::ByteBuffer& buffer, rpc::AgentUp& message) {
 class AgentStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   // `caller`: by its certificate; nothing where none is needed.
-  AgentStream(AgentService& service, SessionId session, std::optional<Peer> caller)
-      : service_(service), session_(session), caller_(std::move(caller)) {}
+  AgentStream(AgentService& service, SessionId session, std::optional<Peer> caller, CallerDates dates)
+      : service_(service), session_(session), caller_(std::move(caller)), dates_(dates) {}
 
   void Begin() { StartRead(&incoming_); }
 
@@ -71,6 +72,8 @@ class AgentStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
 
   void OnReadDone(bool ok) override {
     if (!ok) return Close();
+    // An agent is heard every second: its stream ends with its certificate.
+    if (const absl::Status valid = dates_.Check(); !valid.ok()) return TurnAway(valid);
     rpc::AgentUp message;
     if (!Decode(incoming_, message)) return TurnAway(absl::InvalidArgumentError("what it sent is no message of ours"));
     if (message.has_hello()) {
@@ -116,7 +119,8 @@ class AgentStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   }
 
   void TurnAway(const absl::Status& status) {
-    spdlog::warn("refused an agent: {}", std::string(status.message()));
+    spdlog::warn("refused an agent{}: {}", caller_ ? " (" + caller_->CommonName() + ")" : "",
+                 std::string(status.message()));
     rpc::AgentDown down;
     *down.mutable_refused() = ToOutcome(status);
     Send(down);
@@ -150,6 +154,7 @@ class AgentStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   AgentService& service_;
   const SessionId session_;
   const std::optional<Peer> caller_;
+  const CallerDates dates_;
   grpc::ByteBuffer incoming_;  // only the read under way touches it
   Mutex mutex_;
   std::deque<Encoded> outgoing_ GUARDED_BY(mutex_);  // the first is being written
@@ -165,7 +170,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AgentService::Conne
   std::shared_ptr<AgentStream> stream;
   {
     const MutexLock lock(mutex_);
-    stream = std::make_shared<AgentStream>(*this, ++last_session_, CallerOf(*context));
+    stream = std::make_shared<AgentStream>(*this, ++last_session_, CallerOf(*context), CallerDates(*context));
     streams_[last_session_] = stream;
   }
   stream->Begin();

@@ -9,6 +9,7 @@
 #include "engine/base/status.h"
 #include "engine/control/event_view.h"
 #include "engine/rpc/channel.h"
+#include "engine/rpc/credentials.h"
 
 namespace flocker {
 namespace {
@@ -20,7 +21,8 @@ constexpr size_t kEventsAtOnce = 256;
 // Owned by the service's set until OnDone.
 class EventStream : public grpc::ServerWriteReactor<rpc::EventView> {
  public:
-  EventStream(ClusterService& service, uint64_t from, bool follow) : service_(service), next_(from), follow_(follow) {}
+  EventStream(ClusterService& service, uint64_t from, bool follow, CallerDates dates)
+      : service_(service), dates_(dates), next_(from), follow_(follow) {}
 
   // Sends what is there unless a write is under way, whose end does the same.
   void Pump() {
@@ -56,6 +58,8 @@ class EventStream : public grpc::ServerWriteReactor<rpc::EventView> {
  private:
   void Continue() REQUIRES(mutex_) {
     if (ended_) return;
+    // Nothing more is told once its certificate is over.
+    if (const absl::Status valid = dates_.Check(); !valid.ok()) return End(ToGrpc(valid));
     if (ready_.empty()) {
       const auto events = service_.store_.Events(next_, kEventsAtOnce);
       if (!events.ok()) return End(ToGrpc(events.status()));
@@ -78,6 +82,7 @@ class EventStream : public grpc::ServerWriteReactor<rpc::EventView> {
   }
 
   ClusterService& service_;
+  const CallerDates dates_;
   Mutex mutex_;
   std::deque<rpc::EventView> ready_ GUARDED_BY(mutex_);  // the first is being written while writing_
   uint64_t next_ GUARDED_BY(mutex_);
@@ -158,14 +163,14 @@ void ClusterService::Flushed() {
   for (const auto& answer : std::exchange(answers_, {})) answer();
 }
 
-grpc::ServerWriteReactor<rpc::EventView>* ClusterService::Events(grpc::CallbackServerContext*,
+grpc::ServerWriteReactor<rpc::EventView>* ClusterService::Events(grpc::CallbackServerContext* context,
                                                                  const rpc::EventsRequest* request) {
   bool follow = request->follow();
   std::shared_ptr<EventStream> stream;
   {
     const MutexLock lock(mutex_);
     if (stopped_) follow = false;
-    stream = std::make_shared<EventStream>(*this, request->from_seq(), follow);
+    stream = std::make_shared<EventStream>(*this, request->from_seq(), follow, CallerDates(*context));
     followers_.insert(stream);
   }
   stream->Pump();

@@ -89,6 +89,7 @@ void Controller::OnArrayRestart(absl::Duration now) {
 void Controller::OnArrayList(const absl::StatusOr<std::vector<ArrayEntry>>& entries, absl::Duration now) {
   const std::set<DatasetId> touched = std::exchange(touched_, std::nullopt).value_or(std::set<DatasetId>());
   next_list_ = now + options_.reconcile_interval;
+  list_error_ = entries.ok() ? "" : std::string(entries.status().message());
   if (!entries.ok()) {
     spdlog::warn("the array cannot be compared with the records: {}", std::string(entries.status().message()));
     return;

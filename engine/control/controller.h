@@ -144,6 +144,9 @@ class Controller {
   Changes TakeChanges();
   uint64_t last_event_seq() const { return event_seq_; }
   const std::optional<PoolCapacity>& capacity() const { return capacity_; }  // as the array told last
+  absl::Duration capacity_at() const { return capacity_at_; }                // when that was
+  // Why the array did not answer when it was asked last, for its space or for what it holds; empty: it did.
+  const std::string& array_error() const { return list_error_.empty() ? capacity_error_ : list_error_; }
   // How many strays were found on the array, and on nodes, in this run.
   uint64_t strays() const { return strays_; }
   // How often the array was compared with the records.
@@ -260,6 +263,8 @@ class Controller {
   std::map<NodeId, absl::Duration> vanished_at_;
   std::optional<PoolCapacity> capacity_;
   absl::Duration capacity_at_ = -absl::InfiniteDuration();
+  std::string capacity_error_;
+  std::string list_error_;
   absl::Duration next_capacity_;
   absl::Duration next_heartbeat_;
   RestoredState restored_;

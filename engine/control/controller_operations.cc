@@ -104,6 +104,7 @@ void Controller::OnOperation(const rpc::OperationRequest& request, ReplyTo to, a
 void Controller::OnCapacity(const absl::StatusOr<PoolCapacity>& capacity, absl::Duration now) {
   const std::vector<Parked> parked = std::exchange(parked_, {});
   next_capacity_ = now + options_.capacity_interval;
+  capacity_error_ = capacity.ok() ? "" : std::string(capacity.status().message());
   if (capacity.ok()) {
     capacity_ = *capacity;
     capacity_at_ = now;

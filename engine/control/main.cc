@@ -19,6 +19,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "engine/array/local.h"
 #include "engine/array/tgt.h"
 #include "engine/base/config_file.h"
 #include "engine/base/core_dump.h"
@@ -37,8 +38,8 @@
 #include "engine/control/runner.h"
 #include "engine/control/state_service.h"
 #include "engine/control/v1_service.h"
+#include "engine/http/http_server.h"
 #include "engine/rest/api.h"
-#include "engine/rest/http_server.h"
 #include "engine/rest/published.h"
 #include "engine/rpc/channel.h"
 #include "engine/rpc/tls_context.h"
@@ -55,6 +56,7 @@ constexpr rlim_t kDescriptors = 16'384;
 struct Config {
   std::string data;
   Listening listening;
+  std::string array = "tgt";  // or "local"
   TgtConfig tgt;
   ControllerOptions controller;
   uint64_t reserve = uint64_t{64} << 20;  // bytes that must be free beside the state to take on anything new
@@ -63,6 +65,11 @@ struct Config {
   std::string restore;
   bool adopt = false;
 };
+
+std::unique_ptr<Array> MakeArray(const Config& config) {
+  if (config.array == "local") return std::make_unique<LocalArray>(LocalConfig{.pool = config.tgt.pool});
+  return std::make_unique<TgtArray>(config.tgt);
+}
 
 // One-time work on the state, by flags; then the program ends, and is started without them.
 absl::Status Restore(const Config& config) {
@@ -74,8 +81,8 @@ absl::Status Restore(const Config& config) {
 
 absl::Status AdoptArray(const Config& config) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Store> store, RocksdbStore::Open(config.data));
-  TgtArray array(config.tgt);
-  ASSIGN_OR_RETURN(const std::vector<std::string> notes, Adopt(*store, array, absl::ToUnixMillis(absl::Now())));
+  const std::unique_ptr<Array> array = MakeArray(config);
+  ASSIGN_OR_RETURN(const std::vector<std::string> notes, Adopt(*store, *array, absl::ToUnixMillis(absl::Now())));
   for (const std::string& note : notes) spdlog::info("adopted: {}", note);
   spdlog::info("start flocker-control without --adopt");
   return absl::OkStatus();
@@ -172,7 +179,8 @@ absl::Status Serve(const Config& config, char** argv) {
   ASSIGN_OR_RETURN(const std::vector<Event> recent, store->Events(oldest, kRecentEvents + 1));
 
   Runner runner;
-  TgtArray array(config.tgt);
+  const std::unique_ptr<Array> owned_array = MakeArray(config);
+  Array& array = *owned_array;
   RETURN_IF_ERROR(CheckEmpty(snapshot, config, array));
   RETURN_IF_ERROR(CheckRestored(snapshot, array));
   array.OnRestart(
@@ -261,9 +269,15 @@ int main(int argc, char** argv) {
         return IsUnixAddress(address) ? "" : "a group's socket is unix:/path, not " + address;
       });
   app.add_option("--group", config.listening.group, "that group")->capture_default_str();
+  app.add_option("--array", config.array,
+                 "tgt; or local: files of this machine, for agents on this machine alone, without iSCSI")
+      ->check([](const std::string& array) {
+        return array == "tgt" || array == "local" ? "" : "the arrays are tgt and local, not " + array;
+      })
+      ->capture_default_str();
   app.add_option("--pool", config.tgt.pool, "directory of the LUNs' backing files on the array head")->required();
   app.add_option("--tgt-control-number", config.tgt.control_number, "tgtadm -C")->capture_default_str();
-  app.add_option("--portal", config.tgt.portal, "ip:port under which nodes reach the array")->required();
+  app.add_option("--portal", config.tgt.portal, "ip:port under which nodes reach the array; tgt's must be given");
   app.add_option("--tgtadm-prefix", prefix,
                  "command that runs tgtadm and file commands on the array head, as in 'ssh array'");
   app.add_option("--heartbeat-timeout", heartbeat, "seconds of silence after which a node counts as down")
@@ -284,7 +298,8 @@ int main(int argc, char** argv) {
   app.add_option("--retention", retention, "seconds that the trash keeps a destroyed dataset; 0: it is purged at once")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--metrics", config.metrics, "host:port that serves Prometheus' /metrics; nowhere if not given");
+  app.add_option("--metrics", config.metrics,
+                 "host:port that serves monitors /metrics, /healthz and /readyz; nowhere if not given");
   double patience = 120;
   app.add_option("--rest", config.rest,
                  "host:port that serves Flocker's REST API v1, 4523 in Flocker, to users; nowhere if not given");
@@ -297,6 +312,12 @@ int main(int argc, char** argv) {
                "take up what is on the array into the state, fence whoever holds anything, and end")
       ->excludes(restore);
   UseConfigFile(app, argc == 1 ? kControlYml : "");
+  app.callback([&config, &prefix] {
+    if (config.array == "tgt" && config.tgt.portal.empty()) throw CLI::RequiredError("--portal");
+    if (config.array == "local" && !(config.tgt.portal.empty() && prefix.empty())) {
+      throw CLI::ValidationError("--array local", "its files are on this machine: no --portal, no --tgtadm-prefix");
+    }
+  });
   CLI11_PARSE(app, argc, argv);
   // They are compared as texts.
   for (std::string* path : {&config.data, &config.tgt.pool, &config.restore}) {

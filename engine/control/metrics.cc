@@ -1,11 +1,12 @@
 #include "engine/control/metrics.h"
 
 #include <array>
-#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
 #include "engine/control/controller.h"
+#include "engine/control/runner.h"
 
 namespace flocker {
 namespace {
@@ -20,19 +21,20 @@ constexpr std::array<LivenessRow, 3> kLiveness = {
 // From a commit to a step that waits for io_timeout.
 const prometheus::Histogram::BucketBoundaries kSeconds = {0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 120};
 
+// It is asked every 10 s (ControllerOptions::capacity_interval).
+constexpr absl::Duration kArrayPatience = absl::Seconds(30);
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Metrics>> Metrics::Serve(const std::string& address) {
-  try {
-    return std::unique_ptr<Metrics>(new Metrics(std::make_unique<prometheus::Exposer>(address, 1)));
-  } catch (const std::exception& error) {  // of civetweb, which says no more
-    return absl::UnavailableError(absl::StrCat("cannot serve metrics at ", address, ": ", error.what()));
-  }
+  std::unique_ptr<Metrics> metrics(new Metrics);
+  ASSIGN_OR_RETURN(metrics->monitor_, Monitor::Serve(address, {metrics->registry_},
+                                                     [self = metrics.get()] { return self->WhyNotReady(); }));
+  return metrics;
 }
 
-Metrics::Metrics(std::unique_ptr<prometheus::Exposer> exposer)
-    : exposer_(std::move(exposer)),
-      strays_(prometheus::BuildCounter()
+Metrics::Metrics()
+    : strays_(prometheus::BuildCounter()
                   .Name("flocker_strays_total")
                   .Help("Things of ours found on nodes and array that nobody accounted for; 0 in a healthy cluster")
                   .Register(*registry_)
@@ -71,11 +73,23 @@ Metrics::Metrics(std::unique_ptr<prometheus::Exposer> exposer)
                    .Name("flocker_commit_seconds")
                    .Help("How long changes took to be on disk")
                    .Register(*registry_)
-                   .Add({}, kSeconds)) {
-  exposer_->RegisterCollectable(registry_);
+                   .Add({}, kSeconds)) {}
+
+std::vector<std::string> Metrics::WhyNotReady() const {
+  const MutexLock lock(mutex_);
+  if (!array_error_.empty()) return {absl::StrCat("the array does not answer: ", array_error_)};
+  if (array_answered_ == -absl::InfiniteDuration()) return {"the array has not answered yet"};
+  const absl::Duration silent = MonotonicNow() - array_answered_;
+  if (silent <= kArrayPatience) return {};
+  return {absl::StrCat("the array has not answered for ", absl::FormatDuration(absl::Trunc(silent, absl::Seconds(1))))};
 }
 
 void Metrics::Show(const Controller& controller) {
+  {
+    const MutexLock lock(mutex_);
+    array_answered_ = controller.capacity_at();
+    array_error_ = controller.array_error();
+  }
   strays_.Increment(static_cast<double>(controller.strays()) - strays_.Value());
   array_looks_.Increment(static_cast<double>(controller.array_looks()) - array_looks_.Value());
   datasets_.Set(static_cast<double>(controller.cluster().datasets().size()));

@@ -1,8 +1,7 @@
-// What a monitor reads of control, as Prometheus text over HTTP.
+// What a monitor asks of control (engine/http/monitor.h).
 #pragma once
 
 #include <prometheus/counter.h>
-#include <prometheus/exposer.h>
 #include <prometheus/family.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
@@ -14,6 +13,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/base/mutex.h"
+#include "engine/http/monitor.h"
 #include "engine/model/event.h"
 
 namespace flocker {
@@ -22,19 +23,22 @@ class Controller;
 
 class Metrics {
  public:
-  // Serves http://<address>/metrics on threads of its own. An error when nobody can listen there.
+  // Serves at host:port, on a thread of its own. Ready is control when the array has answered lately. An error when
+  // nobody can listen there.
   static absl::StatusOr<std::unique_ptr<Metrics>> Serve(const std::string& address);
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
 
   // Takes the present figures over. To be called on the controller's thread.
-  void Show(const Controller& controller);
+  void Show(const Controller& controller) EXCLUDES(mutex_);
 
   // These events are in the store, by a commit that took so long. From the controller's thread.
   void Count(const std::vector<Event>& events, absl::Duration commit);
 
  private:
-  explicit Metrics(std::unique_ptr<prometheus::Exposer> exposer);
+  Metrics();
+  std::vector<std::string> WhyNotReady() const EXCLUDES(mutex_);
 
-  const std::unique_ptr<prometheus::Exposer> exposer_;
   const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   prometheus::Counter& strays_;
   prometheus::Counter& array_looks_;
@@ -45,6 +49,11 @@ class Metrics {
   prometheus::Family<prometheus::Counter>& refusals_;
   prometheus::Family<prometheus::Histogram>& steps_;
   prometheus::Histogram& commits_;
+
+  mutable Mutex mutex_;
+  absl::Duration array_answered_ GUARDED_BY(mutex_) = -absl::InfiniteDuration();  // by MonotonicNow
+  std::string array_error_ GUARDED_BY(mutex_);
+  std::unique_ptr<Monitor> monitor_;  // last: its thread uses the above
 };
 
 }  // namespace flocker

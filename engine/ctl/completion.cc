@@ -146,7 +146,9 @@ class BashScript {
 std::string BashCompletion(const CLI::App& app) { return BashScript(app).Text(); }
 
 std::string ZshCompletion(const CLI::App& app) {
-  return absl::StrCat("#compdef flockerctl\nautoload -U +X bashcompinit && bashcompinit\n", BashCompletion(app));
+  // compinit loads a file of fpath by its name at the first completion, which it is then to answer, too.
+  return absl::StrCat("#compdef flockerctl\nautoload -U +X bashcompinit && bashcompinit\n", BashCompletion(app),
+                      "if [[ $funcstack[1] == _flockerctl ]]; then _bash_complete -F _flockerctl; fi\n");
 }
 
 absl::Status Completion(Context& context) {

@@ -77,9 +77,11 @@ void CheckNode(const MachineFacts& facts, std::vector<Check>& checks) {
 void CheckControl(const MachineFacts& facts, std::vector<Check>& checks) {
   bool tgtd = false;
   for (const DaemonFacts& daemon : facts.daemons) tgtd = tgtd || daemon.name == "tgtd";
-  checks.push_back(tgtd ? Good("tgtd", "runs")
-                        : Bad("tgtd", "does not run here",
-                              "start tgtd, as in 'tgtd -t 2'; if the array head is another machine, ask doctor there"));
+  checks.push_back(
+      tgtd ? Good("tgtd", "runs")
+           : Bad("tgtd", "does not run here",
+                 "start tgtd, as in 'tgtd -t 2'; if the array head is another machine, ask doctor there; with "
+                 "`array: local` in control.yml none is needed"));
   for (const PortFacts& port : facts.ports) {
     const std::string subject = absl::StrCat("port ", port.port);
     if (port.owner.empty()) {

@@ -1,5 +1,6 @@
 #include "engine/docker/plugin.h"
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <set>
@@ -15,6 +16,26 @@ namespace flocker::docker {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(250);
+constexpr char kContentType[] = "application/vnd.docker.plugins.v1.2+json";
+
+HttpReply Reply(unsigned status, std::string json) {
+  HttpReply reply = JsonReply(status, std::move(json));
+  reply.headers.emplace_back("Content-Type", kContentType);
+  return reply;
+}
+
+// Closed behind its answer, so that dockerd never sends a request into a connection that is about to go: it would
+// repeat it with an empty body.
+HttpLimits Limits() {
+  return {.header = 8 << 10,
+          .answer_time = absl::Seconds(10),
+          .connections = 256,
+          .one_request = true,
+          .refusal = [](unsigned status) {
+            return Reply(status, status == 413 ? R"({"Err":"the request's body has more than 1 MiB"})"
+                                               : R"({"Err":"this is no HTTP request"})");
+          }};
+}
 
 }  // namespace
 
@@ -22,19 +43,24 @@ absl::StatusOr<std::unique_ptr<Plugin>> Plugin::Start(Config config, VolumeDrive
   std::unique_ptr<Plugin> plugin(new Plugin(config, std::move(world)));
   std::set<std::string> sockets(config.sockets.begin(), config.sockets.end());
   for (const auto& [path, fd] : config.inherited) sockets.insert(path);
+  std::vector<HttpListener> listeners;
   for (const std::string& socket : sockets) {
-    Plugin* self = plugin.get();
-    auto server = std::make_unique<HttpServer>(plugin->context_, HttpServer::Limits(),
-                                               [self](HttpServer::Request request, const HttpServer::Respond& respond) {
-                                                 self->OnRequest(std::move(request), respond);
-                                               });
     const auto inherited = config.inherited.find(socket);
-    RETURN_IF_ERROR(Annotate(
-        inherited != config.inherited.end() ? server->Adopt(std::move(inherited->second)) : server->Listen(socket),
-        "Docker's volume plugin"));
-    plugin->servers_.push_back(std::move(server));
+    listeners.push_back(
+        {.address = "unix:" + socket,
+         .inherited = inherited == config.inherited.end() ? unique_fd() : std::move(inherited->second)});
   }
-  plugin->thread_ = std::thread([self = plugin.get()] { self->context_.run(); });
+  Plugin* const self = plugin.get();
+  const auto handle = [self](const HttpRequest& request, const HttpServer::Answer& answer) {
+    boost::asio::post(self->context_, [self, request, answer] { self->OnRequest(request, answer); });
+  };
+  auto server = HttpServer::Start(std::move(listeners), handle, Limits());
+  RETURN_IF_ERROR(Annotate(server.status(), "Docker's volume plugin"));
+  plugin->server_ = *std::move(server);
+  plugin->thread_ = std::thread([self] {
+    const auto work = boost::asio::make_work_guard(self->context_);
+    self->context_.run();
+  });
   spdlog::info("volumes for docker at {}", absl::StrJoin(sockets, ", "));
   return plugin;
 }
@@ -47,15 +73,18 @@ Plugin::~Plugin() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Plugin::OnRequest(HttpServer::Request request, const HttpServer::Respond& respond) {
+void Plugin::OnRequest(const HttpRequest& request, const HttpServer::Answer& answer) {
+  if (request.method != "POST") return answer(Reply(405, R"({"Err":"every call is a POST"})"));
   rpc::Caller caller;
-  caller.set_uid(request.peer.uid);
-  caller.set_gid(request.peer.gid);
-  caller.set_pid(request.peer.pid);
   caller.set_via("docker");
-  const auto answer = [respond](std::string json) { respond({200, std::move(json)}); };
-  if (!driver_.Handle(request.target, request.body, caller, answer, SteadyNow())) {
-    respond({404, R"({"Err":"there is no such call"})"});
+  if (request.peer) {
+    caller.set_uid(request.peer->uid);
+    caller.set_gid(request.peer->gid);
+    caller.set_pid(request.peer->pid);
+  }
+  const auto done = [answer](std::string json) { answer(Reply(200, std::move(json))); };
+  if (!driver_.Handle(request.path, request.body, caller, done, SteadyNow())) {
+    answer(Reply(404, R"({"Err":"there is no such call"})"));
   }
   Tick();
 }

@@ -11,9 +11,9 @@
 
 #include "absl/status/statusor.h"
 #include "engine/base/unique_fd.h"
-#include "engine/docker/http_server.h"
 #include "engine/docker/request.h"
 #include "engine/docker/volume_driver.h"
+#include "engine/http/http_server.h"
 #include "engine/model/ids.h"
 #include "engine/rpc/flocker.pb.h"
 
@@ -40,16 +40,16 @@ class Plugin {
 
  private:
   Plugin(const Config& config, VolumeDriver::World world);
-  void OnRequest(HttpServer::Request request, const HttpServer::Respond& respond);
+  void OnRequest(const HttpRequest& request, const HttpServer::Answer& answer);
   // Ticks while somebody waits.
   void Tick();
 
   boost::asio::io_context context_;
-  boost::asio::steady_timer timer_;
+  boost::asio::steady_timer timer_;  // on the thread alone, like the next two
   bool ticking_ = false;
-  VolumeDriver driver_;  // on the thread alone, like all of the above
-  std::vector<std::unique_ptr<HttpServer>> servers_;
+  VolumeDriver driver_;
   std::thread thread_;
+  std::unique_ptr<HttpServer> server_;  // posts to the thread
 };
 
 }  // namespace flocker::docker

@@ -91,8 +91,9 @@ Server::Server(const ServerOptions& options, unique_fd epoll, unique_fd signals,
       fuse_(std::move(fuse)),
       arena_(std::move(arena)),
       port_(std::move(port)),
-      session_(*this, kSlots * Transfers::kCommandsPerRequest, options.task_timeout),
-      transfers_(*this, arena_, fuse_, session_, options.io_timeout, options.witness),
+      iscsi_(*this, kSlots * Transfers::kCommandsPerRequest, options.task_timeout),
+      file_(*this, kSlots * Transfers::kCommandsPerRequest),
+      transfers_(*this, arena_, fuse_, iscsi_, options.io_timeout, options.witness),
       clock_(options.io_timeout) {}
 
 // ---- the loop ----
@@ -129,19 +130,19 @@ absl::Status Server::Run() {
         case kFuse:
           OnFuseReadable();
           break;
-        case kIscsi:
-          session_.Service(static_cast<int>(event.events));
+        case kSession:
+          session_->Service(static_cast<int>(event.events));
           break;  // EPOLLIN is POLLIN, and so on
         default:
           break;
       }
     }
     OnTime();
-    session_.Flush();
+    session_->Flush();
     if (state_ == State::kStopping || state_ == State::kHandingOver) AdvanceStop();
     UpdateInterest();
   }
-  session_.Close();
+  session_->Close();
   if (state_ == State::kStopping) port_.Send(NewMessage<Stopped>());
   spdlog::info(state_ == State::kStopping ? "stopped" : "handing over");
   return absl::OkStatus();
@@ -164,12 +165,12 @@ void Server::UpdateInterest() {
       epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fuse_.fd(), nullptr);
     }
   }
-  if (!session_.open()) {
+  if (!session_->open()) {
     session_watched_ = 0;  // closing its socket has removed it from epoll
-  } else if (session_.generation() != session_watched_ || session_.events() != session_events_) {
-    session_watched_ = session_.generation();
-    session_events_ = session_.events();
-    watch(session_.fd(), kIscsi, static_cast<uint32_t>(session_events_));
+  } else if (session_->generation() != session_watched_ || session_->events() != session_events_) {
+    session_watched_ = session_->generation();
+    session_events_ = session_->events();
+    watch(session_->fd(), kSession, static_cast<uint32_t>(session_events_));
   }
 }
 
@@ -178,7 +179,7 @@ int Server::WaitMilliseconds() const {
   const auto consider = [&next](std::optional<Clock::time_point> at) {
     if (at && (!next || *at < *next)) next = at;
   };
-  consider(session_.deadline());
+  consider(session_->deadline());
   consider(clock_.deadline());
   consider(later_at_);
   if (grant_) consider(login_at_);
@@ -189,7 +190,7 @@ int Server::WaitMilliseconds() const {
 }
 
 void Server::OnTime() {
-  session_.CheckDeadline(now_);
+  session_->CheckDeadline(now_);
   if (grant_ && now_ >= login_at_) StartLogin();
   if (later_at_ && now_ >= *later_at_) {
     later_at_.reset();
@@ -324,15 +325,21 @@ void Server::TakeOver() {
 // ---- the session ----
 
 bool Server::MayIssue() const {
-  return (state_ == State::kServing || state_ == State::kStopping) && session_.up() && !doubt_;
+  return (state_ == State::kServing || state_ == State::kStopping) && session_->up() && !doubt_;
 }
 
 bool Server::Refuses() const {
-  return state_ == State::kFenced || expired_ || (state_ == State::kStopping && !session_.up());
+  return state_ == State::kFenced || expired_ || (state_ == State::kStopping && !session_->up());
 }
 
 void Server::StartLogin() {
-  const absl::Status opened = session_.Open(*grant_, now_);
+  Session* const session = grant_->portal.view().empty() ? static_cast<Session*>(&file_) : &iscsi_;
+  if (session != session_) {
+    session_ = session;
+    session_watched_ = 0;  // each counts its own generations
+    transfers_.SetSession(*session);
+  }
+  const absl::Status opened = session_->Open(*grant_, now_);
   explicit_bzero(&*grant_, sizeof *grant_);
   grant_.reset();
   if (!opened.ok()) Lost(Loss::kConnection, std::string(opened.message()));
@@ -346,10 +353,10 @@ void Server::Probed(const Geometry& geometry) {
   if (!was_mounted_) return FirstUp(geometry);
   if (geometry.identity != geometry_.identity || geometry.block_size != geometry_.block_size ||
       geometry.size() < geometry_.size()) {
-    return session_.Cut(Loss::kIdentity,
-                        absl::StrCat("not the LUN it was: ", geometry.identity, " of ", geometry.size(),
-                                     " bytes, block ", geometry.block_size, ", instead of ", geometry_.identity, " of ",
-                                     geometry_.size(), " bytes, block ", geometry_.block_size));
+    return session_->Cut(Loss::kIdentity,
+                         absl::StrCat("not the LUN it was: ", geometry.identity, " of ", geometry.size(),
+                                      " bytes, block ", geometry.block_size, ", instead of ", geometry_.identity,
+                                      " of ", geometry_.size(), " bytes, block ", geometry_.block_size));
   }
   geometry_ = geometry;
   transfers_.SetGeometry(geometry);
@@ -361,10 +368,10 @@ void Server::Probed(const Geometry& geometry) {
 
 void Server::FirstUp(const Geometry& geometry) {
   if (!arena_.SaveLun(geometry.identity, geometry.block_size, geometry.size())) {
-    return session_.Cut(Loss::kIdentity, "the LUN's identity is too long to be kept: " + geometry.identity);
+    return session_->Cut(Loss::kIdentity, "the LUN's identity is too long to be kept: " + geometry.identity);
   }
   const absl::Status mounted = fuse_.Mount(options_.mountpoint, absl::StrCat("flocker-lun:", options_.dataset));
-  if (!mounted.ok()) return session_.Cut(Loss::kMount, std::string(mounted.message()));
+  if (!mounted.ok()) return session_->Cut(Loss::kMount, std::string(mounted.message()));
   was_mounted_ = true;
   geometry_ = geometry;
   transfers_.SetGeometry(geometry);
@@ -455,7 +462,7 @@ void Server::LunInDoubt(const ScsiAnswer& answer) {
   if (doubt_) return;
   spdlog::info("checking the LUN after {}", lun::Describe(answer));
   doubt_ = true;
-  session_.Check(now_);
+  session_->Check(now_);
 }
 
 }  // namespace flocker::lun

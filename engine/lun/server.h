@@ -1,4 +1,4 @@
-// The state machine that joins the four: the kernel's requests, the iSCSI session, the agent, and time.
+// The state machine that joins the four: the kernel's requests, the session, the agent, and time.
 //
 //     awaiting login --Login--> connecting --Probed, mounted--> serving --Lost--> broken --Login--> connecting
 //                      ^            |                             ^                 ^                |    |
@@ -24,7 +24,9 @@
 #include "engine/base/unique_fd.h"
 #include "engine/lun/agent_port.h"
 #include "engine/lun/arena.h"
+#include "engine/lun/file_session.h"
 #include "engine/lun/fuse_device.h"
+#include "engine/lun/iscsi_session.h"
 #include "engine/lun/log_budget.h"
 #include "engine/lun/pause_clock.h"
 #include "engine/lun/session.h"
@@ -82,7 +84,7 @@ class Server : private Session::Owner, private Transfers::Owner {
   void On(const HandOver&);
   void On(const GetStatus&);
 
-  enum Tag : uint64_t { kSignals, kListener, kAgent, kFuse, kIscsi };
+  enum Tag : uint64_t { kSignals, kListener, kAgent, kFuse, kSession };
   absl::Status Watch(int fd, Tag tag, uint32_t events);
   void UpdateInterest();
   void OnSignal();
@@ -114,7 +116,9 @@ class Server : private Session::Owner, private Transfers::Owner {
   FuseDevice fuse_;
   Arena arena_;
   AgentPort port_;
-  Session session_;
+  IscsiSession iscsi_;
+  FileSession file_;
+  Session* session_ = &iscsi_;  // the other one is closed
   Transfers transfers_;
 
   State state_ = State::kAwaitingLogin;

@@ -68,7 +68,7 @@ void Server::On(const Login& login) {
         Kind::kLogin, EINVAL,
         absl::StrCat("the grant of epoch ", login.epoch, " is spent, the latest was ", epoch_, ": renew it"));
   }
-  session_.Close();  // of a login that a later grant overtakes
+  session_->Close();  // of a login that a later grant overtakes
   arena_.SaveEpoch(login.epoch);
   epoch_ = login.epoch;
   loss_.reset();
@@ -83,7 +83,7 @@ void Server::On(const ControlBack&) { clock_.ControlBack(now_); }
 
 void Server::On(const Fence&) {
   grant_.reset();
-  session_.Close();
+  session_->Close();
   transfers_.Suspend();
   if (state_ != State::kStopping) state_ = State::kFenced;
   clock_.Stop();
@@ -102,7 +102,7 @@ void Server::On(const Resize&) {
   }
   if (state_ != State::kServing) return;  // the next login reads it anyway
   ready_owed_ = true;
-  session_.Check(now_);
+  session_->Check(now_);
 }
 
 void Server::On(const Stop& stop) {
@@ -114,8 +114,8 @@ void Server::On(const Stop& stop) {
   clock_.Stop();
   transfers_.FailHeld();
   held_.reset();
-  if (session_.up()) return;
-  session_.Close();
+  if (session_->up()) return;
+  session_->Close();
   transfers_.FailAll(EIO);
 }
 
@@ -129,16 +129,16 @@ void Server::On(const HandOver&) {
 void Server::AdvanceStop() {
   const bool overdue = now_ >= stop_by_;
   const uint32_t left = state_ == State::kStopping ? arena_.in_flight() : transfers_.issued();
-  if (left > 0 && session_.up() && !overdue) return;
-  if (session_.up() && !overdue && session_.Logout()) {
+  if (left > 0 && session_->up() && !overdue) return;
+  if (session_->up() && !overdue && session_->Logout()) {
     stop_by_ = now_ + kLogoutTime;
     return;
   }
-  if (session_.logging_out() && !overdue) return;
+  if (session_->logging_out() && !overdue) return;
   if (state_ == State::kStopping) {
     finished_ = true;
   } else {
-    session_.Cut(Loss::kTaskTimeout, "it does not finish what is under way");  // Lost follows
+    session_->Cut(Loss::kTaskTimeout, "it does not finish what is under way");  // Lost follows
   }
 }
 

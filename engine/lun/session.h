@@ -1,28 +1,21 @@
-// One iSCSI session to one LUN, over libiscsi, driven by the caller's event loop.
+// A session to one LUN, driven by the caller's event loop. Two kinds: `iscsi_session`, over libiscsi, and
+// `file_session`, to a file of this machine.
 //
 //     closed --Open--> connecting -> logging in -> probing --Probed--> up
 //       ^                                                              |
 //       +------------------------------ Lost --------------------------+   any failure, from every state
 //
-// libiscsi's own reconnect is off: it would send the queued commands again without asking anybody whether the LUN is
-// still ours. A session that failed is destroyed, and its commands with it; who opens the next one decides what to
-// issue again.
+// A session that failed is destroyed, and its commands with it; who opens the next one decides what to issue again.
 #pragma once
-
-#include <iscsi/iscsi.h>
-#include <iscsi/scsi-lowlevel.h>
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "engine/lun/geometry.h"
 #include "engine/lun/pause_clock.h"
-#include "engine/lun/probe.h"
 #include "engine/lun/sense.h"
 #include "engine/lun/wire.h"
 
@@ -53,96 +46,41 @@ class Session {
     virtual void Lost(Loss loss, const std::string& reason) = 0;
   };
 
-  // `max_commands` bounds the commands in flight; all memory for them is allocated here. `task_timeout` is what a login
-  // may take, and a command since those issued before it were answered: on a slow link many wait for their turn.
-  Session(Owner& owner, uint32_t max_commands, Clock::duration task_timeout);
-  ~Session();
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
+  virtual ~Session() = default;
 
-  // Starts the login; Probed or Lost follows. Only when closed. The portal must be numeric: a name would be looked up
-  // in here, blocking.
-  absl::Status Open(const Login& login, Clock::time_point now);
+  // Starts the login; Probed or Lost follows. Only when closed.
+  virtual absl::Status Open(const Login& login, Clock::time_point now) = 0;
   // Drops the session without a word to the target; no callbacks.
-  void Close();
+  virtual void Close() = 0;
   // Sends a logout; true until it is through, at most until Close. Only when up.
-  bool Logout();
-  bool logging_out() const { return phase_ == Phase::kLoggingOut; }
-  bool open() const { return iscsi_ != nullptr; }
-  bool up() const { return phase_ == Phase::kUp; }
+  virtual bool Logout() = 0;
+  virtual bool logging_out() const = 0;
+  virtual bool open() const = 0;
+  virtual bool up() const = 0;
 
   // Asks the LUN again who and how large it is; Probed or Lost follows. Only when up.
-  void Check(Clock::time_point now);
+  virtual void Check(Clock::time_point now) = 0;
 
-  // Issues a command, answered under `tag`. Only when up. False when there is no room for it or libiscsi refuses; then
-  // the session is cut.
-  bool Issue(uint32_t tag, const Command16& command, uint32_t block_size, Clock::time_point now);
+  // Issues a command, answered under `tag`. Only when up. False when there is no room for it or it is refused; then the
+  // session is cut.
+  virtual bool Issue(uint32_t tag, const Command16& command, uint32_t block_size, Clock::time_point now) = 0;
 
   // Ends the session at the end of the current Service or Flush: Lost follows.
-  void Cut(Loss loss, const std::string& reason);
+  virtual void Cut(Loss loss, const std::string& reason) = 0;
 
-  // For the event loop: the socket (-1 when there is none) and the poll events to wait for; `generation` changes with
-  // every Open, when the same number is another socket.
-  int fd() const;
-  int events() const;
-  uint64_t generation() const { return generation_; }
+  // For the event loop: a descriptor (-1 when there is none) and the poll events to wait for; `generation` changes with
+  // every Open, when the same number is another descriptor.
+  virtual int fd() const = 0;
+  virtual int events() const = 0;
+  virtual uint64_t generation() const = 0;
   // To be called with what poll reported.
-  void Service(int revents);
-  // Sends what was issued, as far as the socket takes it: saves a turn of the event loop.
-  void Flush();
+  virtual void Service(int revents) = 0;
+  // Once a turn of the event loop, last: sends what was issued, as far as there is room.
+  virtual void Flush() = 0;
 
   // When something is overdue, and what to do then: cuts the session if it is.
-  std::optional<Clock::time_point> deadline() const { return deadline_; }
-  void CheckDeadline(Clock::time_point now);
-
- private:
-  enum class Phase { kClosed, kConnecting, kLoggingIn, kProbing, kUp, kLoggingOut };
-
-  struct DestroyContext {
-    void operator()(iscsi_context* iscsi) const { iscsi_destroy_context(iscsi); }
-  };
-
-  // One command at libiscsi; libiscsi keeps pointers into it until the answer.
-  struct InFlight {
-    Session* session = nullptr;
-    uint32_t tag = 0;
-    bool busy = false;
-    Command16 command;
-    scsi_iovec iov{};
-    unmap_list unmap{};
-    uint64_t number = 0;  // by order of issue
-  };
-
-  static void OnConnected(iscsi_context* iscsi, int status, void* data, void* self);
-  static void OnLoggedIn(iscsi_context* iscsi, int status, void* data, void* self);
-  static void OnLoggedOut(iscsi_context* iscsi, int status, void* data, void* self);
-  static void OnAnswer(iscsi_context* iscsi, int status, void* data, void* in_flight);
-  void OnProbed(absl::StatusOr<Geometry> geometry);
-  void EndIfCut();
-
-  Owner& owner_;
-  const Clock::duration task_timeout_;
-  Probe probe_;
-  std::vector<InFlight> commands_;
-  std::vector<uint32_t> free_;             // indices into commands_
-  std::vector<unsigned char> zero_block_;  // what WRITE SAME repeats
-
-  std::unique_ptr<iscsi_context, DestroyContext> iscsi_;
-  Phase phase_ = Phase::kClosed;
-  bool closing_ = false;
-  int lun_ = 0;
-  std::string portal_;
-  uint64_t generation_ = 0;
-  std::optional<Clock::time_point> deadline_;
-  Clock::time_point probe_started_;
-  uint64_t issued_ = 0;  // commands so far
-  uint64_t oldest_ = 0;  // the command that all others wait behind, by number, as last looked
-  Clock::time_point oldest_since_;
-  struct Ending {
-    Loss loss;
-    std::string reason;
-  };
-  std::optional<Ending> cut_;
+  virtual std::optional<Clock::time_point> deadline() const = 0;
+  virtual void CheckDeadline(Clock::time_point now) = 0;
 };
 
 }  // namespace flocker::lun

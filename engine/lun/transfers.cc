@@ -23,7 +23,7 @@ Transfers::Transfers(Owner& owner, Arena& arena, FuseDevice& fuse, Session& sess
     : owner_(owner),
       arena_(arena),
       fuse_(fuse),
-      session_(session),
+      session_(&session),
       busy_limit_(busy_limit),
       witness_(witness),
       transfers_(arena.slot_count()) {
@@ -131,7 +131,7 @@ void Transfers::Pump(uint32_t slot, Clock::time_point now) {
   Transfer& transfer = transfers_[slot];
   while (!Complete(transfer) && transfer.outstanding < kCommandsPerRequest) {
     const Command16 command = NextCommand(slot, transfer);
-    if (!session_.Issue(slot, command, geometry_.block_size, now)) return;  // Lost follows, and Suspend with it
+    if (!session_->Issue(slot, command, geometry_.block_size, now)) return;  // Lost follows, and Suspend with it
     if (witness_ != nullptr) witness_->Issued(slot, command);
     transfer.issued += command.length;
     transfer.flushed = command.verb == Verb::kFlush;
@@ -144,7 +144,7 @@ void Transfers::Answered(uint32_t slot, const Command16& command, const ScsiAnsw
   Transfer& transfer = transfers_[slot];
   --transfer.outstanding;
   const Judgement judgement = Judge(answer, Writes(command.verb));
-  if (judgement.remedy == Remedy::kCut) return session_.Cut(judgement.loss, Describe(answer));
+  if (judgement.remedy == Remedy::kCut) return session_->Cut(judgement.loss, Describe(answer));
   if (judgement.remedy == Remedy::kNone && witness_ != nullptr) witness_->Acknowledged(slot, command);
   if (judgement.remedy != Remedy::kNone && transfer.judgement.remedy == Remedy::kNone) {
     transfer.judgement = judgement;
@@ -172,7 +172,7 @@ void Transfers::Resolve(uint32_t slot, Clock::time_point now) {
     case Remedy::kAgain:
     case Remedy::kCheckAndAgain:
       if (++transfer.attempts > kMaxAttempts) {
-        return session_.Cut(Loss::kProtocol, "the LUN refuses again and again: " + Describe(answer));
+        return session_->Cut(Loss::kProtocol, "the LUN refuses again and again: " + Describe(answer));
       }
       Rewind(transfer);
       if (judgement.remedy == Remedy::kCheckAndAgain) return owner_.LunInDoubt(answer);

@@ -56,6 +56,8 @@ class Transfers {
   Transfers(const Transfers&) = delete;
   Transfers& operator=(const Transfers&) = delete;
 
+  // Where commands go from now on. Only while nothing is issued.
+  void SetSession(Session& session) { session_ = &session; }
   // How the LUN is to be talked to, from now on.
   void SetGeometry(const Geometry& geometry) { geometry_ = geometry; }
 
@@ -117,7 +119,7 @@ class Transfers {
   Owner& owner_;
   Arena& arena_;
   FuseDevice& fuse_;
-  Session& session_;
+  Session* session_;
   const Clock::duration busy_limit_;
   Witness* const witness_;
   Geometry geometry_;

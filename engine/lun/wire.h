@@ -100,7 +100,7 @@ struct Login {
   uint64_t epoch;
   uint32_t lun;
   uint32_t reserved;
-  Text<128> portal;     // address:port
+  Text<128> portal;     // address:port; empty: the LUN is a file of this machine, and `target` its path
   Text<224> target;     // IQN (RFC 7143 §4.2.7: at most 223 bytes)
   Text<224> initiator;  // IQN
   Text<64> chap_user;   // empty: no CHAP

@@ -10,7 +10,7 @@
 
 #include "absl/time/time.h"
 #include "engine/model/lease.h"
-#include "engine/rest/http_server.h"
+#include "engine/http/http_server.h"
 #include "engine/rest/published.h"
 #include "engine/rest/requests.h"
 

@@ -181,4 +181,19 @@ std::optional<Peer> CallerOf(const grpc::ServerContextBase& context) {
   return names.size() == 1 ? PeerFromCommonName(Text(names[0])) : std::nullopt;
 }
 
+CallerDates::CallerDates(const grpc::ServerContextBase& context) {
+  const auto authenticated = context.auth_context();
+  if (authenticated == nullptr) return;
+  const auto shown = authenticated->FindPropertyValues(GRPC_X509_PEM_CERT_PROPERTY_NAME);
+  if (shown.empty()) return;
+  const auto certificate = CertificateFromPem(Text(shown[0]), "what the caller showed");
+  end_ = certificate.ok() ? EndOf(certificate->get()) : absl::InfinitePast();
+}
+
+absl::Status CallerDates::Check() const {
+  if (CertificateNow() < end_) return absl::OkStatus();
+  return Refuse(Cause::kDenied, absl::StrCat("rule 'dates': its certificate expired at ",
+                                             absl::FormatTime(absl::RFC3339_sec, end_, absl::UTCTimeZone())));
+}
+
 }  // namespace flocker

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "engine/rpc/certificates.h"
 
 namespace flocker {
@@ -44,5 +45,16 @@ std::shared_ptr<grpc::ServerCredentials> GroupCredentials();
 
 // Who calls, by the certificate; nothing where none is needed.
 std::optional<Peer> CallerOf(const grpc::ServerContextBase& context);
+
+// Whether the caller's certificate is still valid, for a call that lasts: by what it showed when its connection began.
+class CallerDates {
+ public:
+  explicit CallerDates(const grpc::ServerContextBase& context);
+  // OK where no certificate is needed; else kDenied, by the rule `dates`, from its notAfter on.
+  absl::Status Check() const;
+
+ private:
+  absl::Time end_ = absl::InfiniteFuture();
+};
 
 }  // namespace flocker

@@ -147,6 +147,12 @@ absl::Status CheckCall(const Peer& peer, std::string_view path) {
                                             : ""));
 }
 
+absl::Time EndOf(X509* certificate) {
+  struct tm parts {};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1) return absl::InfinitePast();
+  return absl::FromTM(parts, absl::UTCTimeZone());
+}
+
 std::string DescribeCertificate(X509* certificate) {
   if (certificate == nullptr) return "none";
   const std::unique_ptr<BIO, OpensslFree<BIO_free>> out(BIO_new(BIO_s_mem()));

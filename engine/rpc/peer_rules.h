@@ -48,6 +48,9 @@ absl::StatusOr<Peer> CheckPeer(X509* certificate, X509* cluster, const std::set<
 // "/<package>.<service>/<method>". The rule is called `service`. What nobody may, root does over the unix socket.
 absl::Status CheckCall(const Peer& peer, std::string_view path);
 
+// When it ceases to be valid; the infinite past for a date that cannot be read.
+absl::Time EndOf(X509* certificate);
+
 // A certificate's subject and serial number in a line, for logs. Of nullptr: "none".
 std::string DescribeCertificate(X509* certificate);
 

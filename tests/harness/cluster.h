@@ -1,5 +1,5 @@
-// A whole cluster on this machine for one test: a tgtd, flocker-control, and a flocker-agent with its tree for every
-// node, the same binaries and the same way as in scripts/quickstart.
+// A whole cluster on this machine for one test: a tgtd (or none: local_array), flocker-control, and a flocker-agent
+// with its tree for every node, the same binaries and the same way as in scripts/quickstart.
 //
 //   <dir>/pool               what the array keeps its LUNs in
 //   <dir>/control/           flocker-control's state; it listens on <dir>/control.sock
@@ -37,6 +37,7 @@ struct ClusterOptions {
   bool certificates = false;  // nodes reach control by TCP with certificates, made by `flockerctl ca`
   std::vector<std::string> control_flags;
   std::vector<std::string> agent_flags;
+  bool local_array = false;    // files of this machine, without a tgtd
   bool docker_plugin = false;  // at DockerPlugins(node)/flocker.sock
   std::string agent_binaries;  // a directory with flocker-agent, flocker-lun and flocker-fs; empty: the build's
 };

@@ -7,6 +7,12 @@
 
 namespace flocker::testing {
 
+LocalWorld::LocalWorld(const std::string& pool)
+    : pool_(pool.empty() ? scratch_ / "the pool" : pool),
+      array_({.pool = pool_, .fence_timeout = absl::Milliseconds(1500)}) {
+  if (!MakeDirectories(pool_).ok()) std::abort();
+}
+
 TgtWorld::TgtWorld(std::vector<std::string> prefix, const std::string& pool)
     : pool_(pool.empty() ? scratch_ / "the pool" : pool), prefix_(std::move(prefix)) {
   if (!MakeDirectories(pool_).ok()) std::abort();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "engine/array/local.h"
 #include "engine/array/tgt.h"
 #include "tests/contract/array/initiator.h"
 #include "tests/harness/scratch.h"
@@ -22,9 +23,22 @@ class ArrayWorld {
   virtual ~ArrayWorld() = default;
   virtual Array& array() = 0;
   virtual std::string BackingFile(const DatasetId& id) const = 0;
-  virtual pid_t server() const = 0;  // the process that does the LUNs' I/O
-  virtual void KillServer() = 0;
-  virtual void StartServer() = 0;
+  virtual pid_t server(const Initiator& user) const = 0;  // the process that does the LUN's I/O
+};
+
+class LocalWorld final : public ArrayWorld {
+ public:
+  // Without a pool, one of its own.
+  explicit LocalWorld(const std::string& pool = "");
+
+  Array& array() override { return array_; }
+  std::string BackingFile(const DatasetId& id) const override { return pool_ + "/" + id.str() + ".img"; }
+  pid_t server(const Initiator& user) const override { return user.file()->pid(); }
+
+ private:
+  const ScratchDir scratch_;
+  const std::string pool_;
+  LocalArray array_;
 };
 
 class TgtWorld final : public ArrayWorld {
@@ -34,9 +48,10 @@ class TgtWorld final : public ArrayWorld {
 
   Array& array() override { return *array_; }
   std::string BackingFile(const DatasetId& id) const override { return pool_ + "/" + id.str() + ".img"; }
-  pid_t server() const override { return tgtd_.pid(); }
-  void KillServer() override { tgtd_.Kill(); }
-  void StartServer() override { tgtd_.Start(); }
+  pid_t server(const Initiator& /*user*/) const override { return tgtd_.pid(); }
+  pid_t server() const { return tgtd_.pid(); }
+  void KillServer() { tgtd_.Kill(); }
+  void StartServer() { tgtd_.Start(); }
 
   Tgtd& tgtd() { return tgtd_; }
   const std::string& pool() const { return pool_; }

@@ -25,6 +25,10 @@ void Initiator::Close::operator()(iscsi_context* context) const { iscsi_destroy_
 void Initiator::Free::operator()(scsi_task* task) const { scsi_free_scsi_task(task); }
 
 absl::StatusOr<Initiator> Initiator::Login(const LunAddress& address, const Grant& grant) {
+  if (address.portal.empty()) {
+    ASSIGN_OR_RETURN(std::unique_ptr<FileUser> file, FileUser::Login(address, grant));
+    return Initiator(std::move(file));
+  }
   iscsi_context* context = iscsi_create_context(grant.initiator.c_str());
   if (context == nullptr) return absl::InternalError("iscsi_create_context");
   Initiator initiator(context, address.lun);
@@ -54,10 +58,12 @@ absl::Status Initiator::Check(const Task& task, const char* what) const {
 void Initiator::GiveUpAfter(int seconds) { iscsi_set_timeout(context_.get(), seconds); }
 
 absl::Status Initiator::TestUnitReady() {
+  if (file_ != nullptr) return absl::OkStatus();
   return Check(Task(iscsi_testunitready_sync(context_.get(), lun_)), "TEST UNIT READY");
 }
 
 absl::Status Initiator::Write(uint64_t offset, const std::string& data) {
+  if (file_ != nullptr) return file_->Write(offset, data);
   std::string copy = data;
   return Check(
       Task(iscsi_write16_sync(context_.get(), lun_, offset / kBlock, reinterpret_cast<unsigned char*>(copy.data()),
@@ -66,16 +72,19 @@ absl::Status Initiator::Write(uint64_t offset, const std::string& data) {
 }
 
 absl::StatusOr<std::string> Initiator::Read(uint64_t offset, uint32_t size) {
+  if (file_ != nullptr) return file_->Read(offset, size);
   const Task task(iscsi_read16_sync(context_.get(), lun_, offset / kBlock, size, kBlock, 0, 0, 0, 0, 0));
   RETURN_IF_ERROR(Check(task, "READ"));
   return std::string(reinterpret_cast<const char*>(task->datain.data), static_cast<size_t>(task->datain.size));
 }
 
 absl::Status Initiator::Flush() {
+  if (file_ != nullptr) return file_->Flush();
   return Check(Task(iscsi_synchronizecache16_sync(context_.get(), lun_, 0, 0, 0, 0)), "SYNCHRONIZE CACHE");
 }
 
 absl::Status Initiator::Unmap(uint64_t offset, uint32_t size) {
+  if (file_ != nullptr) return file_->Unmap(offset, size);
   unmap_list range{offset / kBlock, size / kBlock};
   return Check(Task(iscsi_unmap_sync(context_.get(), lun_, 0, 0, &range, 1)), "UNMAP");
 }
@@ -96,6 +105,7 @@ void Initiator::SendWriteAndHangUp(uint64_t offset, const std::string& data) {
 }
 
 absl::StatusOr<uint64_t> Initiator::Size() {
+  if (file_ != nullptr) return file_->Size();
   const Task task(iscsi_readcapacity16_sync(context_.get(), lun_));
   RETURN_IF_ERROR(Check(task, "READ CAPACITY"));
   const auto* answer = static_cast<const scsi_readcapacity16*>(scsi_datain_unmarshall(task.get()));

@@ -76,6 +76,9 @@ absl::StatusOr<ServerHello> Shake(int port, const ClientHello& client) {
   const int got = SSL_read(connection.get(), first.data(), first.size());
   if (got <= 0) return absl::UnavailableError(OpensslError());
   hello.first.assign(first.data(), static_cast<size_t>(got));
+  int more = got;
+  while (client.to_the_end && more > 0) more = SSL_read(connection.get(), first.data(), first.size());
+  hello.farewell = client.to_the_end && SSL_get_error(connection.get(), more) == SSL_ERROR_ZERO_RETURN;
   return hello;
 }
 

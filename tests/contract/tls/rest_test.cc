@@ -28,6 +28,11 @@ TEST(RestOverTls, UsersAreLetInAndNobodyElse) {
     ASSERT_TRUE(answer.ok()) << answer.status();
     EXPECT_THAT(answer->first, StartsWith("HTTP/1.1 200 OK"));
   }
+  const auto last = Shake(port, {.keyed = ada,
+                                 .request = "GET /v1/version HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+                                 .to_the_end = true});
+  ASSERT_TRUE(last.ok()) << last.status();
+  EXPECT_TRUE(last->farewell) << "nobody cut it short";
   EXPECT_FALSE(ask(ada, TLS1_1_VERSION).ok());
   EXPECT_FALSE(ask({}).ok()) << "no certificate";
   EXPECT_FALSE(ask(world.Issue({Role::kNode, kAlpha})).ok()) << "a node has no business there";

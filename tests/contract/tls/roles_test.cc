@@ -6,7 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
+#include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -100,6 +103,53 @@ TEST_F(Roles, ACertificateThatRunsOutEndsItsConnectionsCalls) {
   EXPECT_EQ(last.error_code(), grpc::StatusCode::PERMISSION_DENIED) << last.error_message();
   EXPECT_THAT(last.error_message(), HasSubstr("rule 'dates'"));
   EXPECT_GT(refused, end - absl::Seconds(1));
+}
+
+TEST_F(Roles, ACertificateThatRunsOutEndsItsAgentsStream) {
+  const absl::Time end = absl::Now() + absl::Seconds(4);
+  const auto stub = rpc::Agent::NewStub(
+      world_->Channel(*world_->authority().Issue({Role::kNode, kBeta}, {}, {end - absl::Hours(1), end})));
+  grpc::ClientContext context;
+  const auto stream = stub->Connect(&context);
+  rpc::AgentUp up;
+  up.mutable_hello()->mutable_node()->set_id(kBeta);
+  up.mutable_hello()->mutable_node()->set_name("beta");
+  ASSERT_TRUE(stream->Write(up));
+  std::string refused;
+  absl::Time ended = absl::InfiniteFuture();
+  std::thread reader([&] {
+    rpc::AgentDown down;
+    while (stream->Read(&down)) {
+      if (down.has_refused()) refused = down.refused().message();
+    }
+    ended = absl::Now();
+  });
+  rpc::AgentUp heartbeat;
+  heartbeat.mutable_heartbeat();
+  EXPECT_TRUE(Eventually(absl::Seconds(20), [&] { return !stream->Write(heartbeat); }));
+  reader.join();
+  EXPECT_THAT(refused, HasSubstr("rule 'dates': its certificate expired at "));
+  EXPECT_GE(ended, absl::FromUnixSeconds(absl::ToUnixSeconds(end)));
+  EXPECT_TRUE(world_->Says("refused an agent (node-be7a0000"));
+}
+
+TEST_F(Roles, ACertificateThatRunsOutIsToldNoMoreEvents) {
+  const absl::Time end = absl::Now() + absl::Seconds(4);
+  const auto stub = rpc::Cluster::NewStub(
+      world_->Channel(*world_->authority().Issue({Role::kUser, "ada"}, {}, {end - absl::Hours(1), end})));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  rpc::EventsRequest request;
+  request.set_follow(true);
+  const auto stream = stub->Events(&context, request);
+  stream->WaitForInitialMetadata();
+  ASSERT_TRUE(Eventually(absl::Seconds(20), [&] { return absl::Now() > end + absl::Seconds(1); }));
+  // An event: a node that comes.
+  EXPECT_EQ(ConnectAgent(As({Role::kNode, kAlpha}), kAlpha, "alpha").welcomed, kAlpha);
+  rpc::EventView event;
+  while (stream->Read(&event)) {
+  }
+  EXPECT_THAT(stream->Finish().error_message(), HasSubstr("rule 'dates'"));
 }
 
 TEST_F(Roles, NobodyUsesAServiceThatIsNotTheirs) {

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -118,14 +119,22 @@ class SilentNode : public ClusterTest {
   uint64_t last_ = 0;  // of alpha's, when beta had it
 };
 
-TEST_F(SilentNode, Killed) {
+// LUNs of tgt, or files of this machine: what control cuts off there is a process beside it.
+class SilentNodeOf : public SilentNode, public ::testing::WithParamInterface<const char*> {
+ protected:
+  SilentNodeOf() : SilentNode({.local_array = std::string_view(GetParam()) == "Local"}) {}
+};
+INSTANTIATE_TEST_SUITE_P(, SilentNodeOf, ::testing::Values("Tgt", "Local"),
+                         [](const auto& instance) { return std::string(instance.param); });
+
+TEST_P(SilentNodeOf, Killed) {
   cluster_.SignalNode("alpha", SIGKILL);
   ASSERT_NO_FATAL_FAILURE(MoveWithin(kHeartbeatTimeout + kBeyondIt));
   ASSERT_TRUE(cluster_.StartAgent("alpha").ok());
   ExpectAlphaCleansUpAndRejoins();
 }
 
-TEST_F(SilentNode, PausedInMidWrite) {
+TEST_P(SilentNodeOf, PausedInMidWrite) {
   cluster_.SignalNode("alpha", SIGSTOP);
   ASSERT_NO_FATAL_FAILURE(MoveWithin(kHeartbeatTimeout + kBeyondIt));
   cluster_.SignalNode("alpha", SIGCONT);

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/unique_fd.h"
 #include "tests/harness/metrics_page.h"
@@ -54,7 +55,12 @@ TEST_F(NodeMetricsPage, SaysWhatEachDatasetDoes) {
 }
 
 TEST_F(NodeMetricsPage, SaysThatControlIsAway) {
+  EXPECT_THAT(Readiness(Address()), HasSubstr(" 200 "));
   cluster_.control().Kill();
+  EXPECT_TRUE(Eventually(absl::Seconds(20), [&] {
+    const std::string answer = Readiness(Address());
+    return absl::StrContains(answer, " 503 ") && absl::StrContains(answer, "not connected to control");
+  }));
   EXPECT_TRUE(Eventually(absl::Seconds(20),
                          [&] { return Page("flocker_control_reachable") == "flocker_control_reachable 0\n"; }));
   ASSERT_TRUE(cluster_.StartControl().ok());
@@ -64,7 +70,7 @@ TEST_F(NodeMetricsPage, SaysThatControlIsAway) {
 
 class ControlMetricsPage : public ClusterTest {
  protected:
-  ControlMetricsPage() : ClusterTest({.control_flags = {"--metrics", Address()}}) {}
+  ControlMetricsPage() : ClusterTest({.control_flags = {"--metrics", Address(), "--reconcile-interval", "1"}}) {}
 
   std::string Page(const std::string& name) { return MetricLines(Address(), name); }
 };
@@ -83,6 +89,18 @@ TEST_F(ControlMetricsPage, CountsWhatHappenedAndHowLongItTook) {
   EXPECT_THAT(Page("flocker_commit_seconds_bucket"), HasSubstr("le=\"+Inf\""));
   EXPECT_EQ(Page("flocker_datasets"), "flocker_datasets 1\n");
   EXPECT_THAT(Page("flocker_pool_bytes"), HasSubstr("kind=\"free\""));
+}
+
+TEST_F(ControlMetricsPage, SaysThatTheArrayIsAway) {
+  const auto answers = [&](const char* status) {
+    return Eventually(absl::Seconds(20), [&] { return absl::StrContains(Readiness(Address()), status); });
+  };
+  EXPECT_TRUE(answers(" 200 ")) << Readiness(Address());
+  cluster_.array().Kill();
+  EXPECT_TRUE(answers(" 503 "));
+  EXPECT_THAT(Readiness(Address()), HasSubstr("the array does not answer: "));
+  cluster_.array().Start();
+  EXPECT_TRUE(answers(" 200 ")) << Readiness(Address());
 }
 
 }  // namespace

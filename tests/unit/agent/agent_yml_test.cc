@@ -18,6 +18,7 @@ using ::testing::HasSubstr;
 struct Settings {
   std::string control = "not set";
   std::string tree = "/flocker";
+  std::string backend;
   std::vector<std::string> listen;
   double interval = 60;
   bool create_on_bind = true;
@@ -32,6 +33,7 @@ std::string Parse(const std::string& yaml, Settings& settings, const std::vector
   app.add_option("--control", settings.control)->required();
   app.add_option("--tree", settings.tree);
   app.add_option("--listen", settings.listen);
+  app.add_option("--backend", settings.backend);
   app.add_flag("--create-on-bind,!--no-create-on-bind", settings.create_on_bind);
   app.add_option("--reconcile-interval", settings.interval)->check(CLI::PositiveNumber);
   UseConfigFile(app, path, AgentYmlSections());
@@ -54,6 +56,17 @@ TEST(AgentYml, FlockersOwnFileIsRead) {
                   settings),
             "");
   EXPECT_EQ(settings.control, "control.example.com:4524");
+  EXPECT_EQ(settings.backend, "iscsi");
+}
+
+TEST(AgentYml, LoopbackIsABackendWhosePlaceControlKnows) {
+  Settings settings;
+  EXPECT_EQ(Parse("version: 1\ncontrol: here:1\ndataset: {backend: loopback}\n", settings), "");
+  EXPECT_EQ(settings.backend, "loopback");
+  EXPECT_THAT(
+      Parse("version: 1\ncontrol: here:1\ndataset:\n  backend: loopback\n  root_path: /var/lib/flocker/loopback\n",
+            settings),
+      HasSubstr("line 5: where the files of `backend: loopback` lie is flocker-control's setting, `pool`"));
 }
 
 TEST(AgentYml, OurKeysAreTheOptionsNamesAndTheCommandLineComesFirst) {

@@ -82,6 +82,7 @@ TEST_F(BashCompletionTest, IsTheSameForZsh) {
   const std::string zsh = ZshCompletion(command_line.app());
   EXPECT_EQ(zsh.find("#compdef flockerctl\n"), 0U);
   EXPECT_NE(zsh.find(BashCompletion(command_line.app())), std::string::npos);
+  EXPECT_TRUE(zsh.ends_with("then _bash_complete -F _flockerctl; fi\n")) << "the first completion answers nothing";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "engine/lun/session.h"
+#include "engine/lun/iscsi_session.h"
 
 #include <iscsi/scsi-lowlevel.h>
 #include <netinet/in.h>
@@ -30,7 +30,7 @@ struct FreeTask {
 
 }  // namespace
 
-Session::Session(Owner& owner, uint32_t max_commands, Clock::duration task_timeout)
+IscsiSession::IscsiSession(Owner& owner, uint32_t max_commands, Clock::duration task_timeout)
     : owner_(owner),
       task_timeout_(task_timeout),
       probe_([this](absl::StatusOr<Geometry> geometry) { OnProbed(std::move(geometry)); }),
@@ -41,9 +41,9 @@ Session::Session(Owner& owner, uint32_t max_commands, Clock::duration task_timeo
   for (InFlight& command : commands_) command.session = this;
 }
 
-Session::~Session() { Close(); }
+IscsiSession::~IscsiSession() { Close(); }
 
-absl::Status Session::Open(const Login& login, Clock::time_point now) {
+absl::Status IscsiSession::Open(const Login& login, Clock::time_point now) {
   iscsi_.reset(iscsi_create_context(login.initiator.bytes));
   if (iscsi_ == nullptr) return absl::ResourceExhaustedError("cannot create an iSCSI context");
   ++generation_;
@@ -64,7 +64,7 @@ absl::Status Session::Open(const Login& login, Clock::time_point now) {
       iscsi_set_session_type(iscsi, ISCSI_SESSION_NORMAL) != 0 ||
       (!login.chap_user.view().empty() &&
        iscsi_set_initiator_username_pwd(iscsi, login.chap_user.bytes, login.chap_secret.bytes) != 0) ||
-      iscsi_connect_async(iscsi, portal_.c_str(), &Session::OnConnected, this) != 0) {
+      iscsi_connect_async(iscsi, portal_.c_str(), &IscsiSession::OnConnected, this) != 0) {
     const std::string error = iscsi_get_error(iscsi);
     Close();
     return absl::UnavailableError(absl::StrCat("cannot connect to ", portal_, ": ", error));
@@ -72,7 +72,7 @@ absl::Status Session::Open(const Login& login, Clock::time_point now) {
   return absl::OkStatus();
 }
 
-void Session::Close() {
+void IscsiSession::Close() {
   closing_ = true;  // destroying the context answers every command with CANCELLED
   iscsi_.reset();
   closing_ = false;
@@ -81,14 +81,14 @@ void Session::Close() {
   cut_.reset();
 }
 
-bool Session::Logout() {
-  if (iscsi_logout_async(iscsi_.get(), &Session::OnLoggedOut, this) != 0) return false;
+bool IscsiSession::Logout() {
+  if (iscsi_logout_async(iscsi_.get(), &IscsiSession::OnLoggedOut, this) != 0) return false;
   phase_ = Phase::kLoggingOut;
   return true;
 }
 
-void Session::OnConnected(iscsi_context* iscsi, int status, void* /*data*/, void* self) {
-  auto* session = static_cast<Session*>(self);
+void IscsiSession::OnConnected(iscsi_context* iscsi, int status, void* /*data*/, void* self) {
+  auto* session = static_cast<IscsiSession*>(self);
   if (session->closing_) return;
   if (status != SCSI_STATUS_GOOD) {
     return session->Cut(Loss::kConnection,
@@ -101,13 +101,13 @@ void Session::OnConnected(iscsi_context* iscsi, int status, void* /*data*/, void
   if (setsockopt(iscsi_get_fd(iscsi), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof(patience)) != 0) {
     return session->Cut(Loss::kConnection, absl::StrCat("TCP_USER_TIMEOUT: ", strerror(errno)));
   }
-  if (iscsi_login_async(iscsi, &Session::OnLoggedIn, self) != 0) {
+  if (iscsi_login_async(iscsi, &IscsiSession::OnLoggedIn, self) != 0) {
     session->Cut(Loss::kConnection, absl::StrCat("cannot log in at ", session->portal_, ": ", iscsi_get_error(iscsi)));
   }
 }
 
-void Session::OnLoggedIn(iscsi_context* iscsi, int status, void* /*data*/, void* self) {
-  auto* session = static_cast<Session*>(self);
+void IscsiSession::OnLoggedIn(iscsi_context* iscsi, int status, void* /*data*/, void* self) {
+  auto* session = static_cast<IscsiSession*>(self);
   if (session->closing_) return;
   if (status != SCSI_STATUS_GOOD) {
     return session->Cut(Loss::kLoginRefused,
@@ -117,12 +117,12 @@ void Session::OnLoggedIn(iscsi_context* iscsi, int status, void* /*data*/, void*
   session->probe_.Start(iscsi, session->lun_);
 }
 
-void Session::OnLoggedOut(iscsi_context* /*iscsi*/, int /*status*/, void* /*data*/, void* self) {
-  auto* session = static_cast<Session*>(self);
+void IscsiSession::OnLoggedOut(iscsi_context* /*iscsi*/, int /*status*/, void* /*data*/, void* self) {
+  auto* session = static_cast<IscsiSession*>(self);
   if (!session->closing_) session->Cut(Loss::kConnection, "logged out");
 }
 
-void Session::OnProbed(absl::StatusOr<Geometry> geometry) {
+void IscsiSession::OnProbed(absl::StatusOr<Geometry> geometry) {
   if (closing_) return;
   if (!geometry.ok()) return Cut(Loss::kProtocol, std::string(geometry.status().message()));
   if (phase_ == Phase::kProbing) {
@@ -132,14 +132,14 @@ void Session::OnProbed(absl::StatusOr<Geometry> geometry) {
   owner_.Probed(*geometry);
 }
 
-void Session::Check(Clock::time_point now) {
+void IscsiSession::Check(Clock::time_point now) {
   if (probe_.running()) return;
   probe_started_ = now;
   if (!deadline_) deadline_ = now + task_timeout_;
   probe_.Start(iscsi_.get(), lun_);
 }
 
-bool Session::Issue(uint32_t tag, const Command16& command, uint32_t block_size, Clock::time_point now) {
+bool IscsiSession::Issue(uint32_t tag, const Command16& command, uint32_t block_size, Clock::time_point now) {
   if (cut_) return false;
   if (free_.empty()) {
     Cut(Loss::kProtocol, "more commands in flight than were planned for");
@@ -158,24 +158,24 @@ bool Session::Issue(uint32_t tag, const Command16& command, uint32_t block_size,
   scsi_task* task = nullptr;
   switch (command.verb) {
     case Verb::kRead:
-      task =
-          iscsi_read16_iov_task(iscsi, lun_, lba, bytes, block, 0, 0, 0, 0, 0, &Session::OnAnswer, &slot, &slot.iov, 1);
+      task = iscsi_read16_iov_task(iscsi, lun_, lba, bytes, block, 0, 0, 0, 0, 0, &IscsiSession::OnAnswer, &slot,
+                                   &slot.iov, 1);
       break;
     case Verb::kWrite:
-      task = iscsi_write16_iov_task(iscsi, lun_, lba, nullptr, bytes, block, 0, 0, 0, 0, 0, &Session::OnAnswer, &slot,
-                                    &slot.iov, 1);
+      task = iscsi_write16_iov_task(iscsi, lun_, lba, nullptr, bytes, block, 0, 0, 0, 0, 0, &IscsiSession::OnAnswer,
+                                    &slot, &slot.iov, 1);
       break;
     case Verb::kFlush:
-      task = iscsi_synchronizecache16_task(iscsi, lun_, 0, 0, 0, 0, &Session::OnAnswer, &slot);
+      task = iscsi_synchronizecache16_task(iscsi, lun_, 0, 0, 0, 0, &IscsiSession::OnAnswer, &slot);
       break;
     case Verb::kUnmap:
       slot.unmap = {lba, blocks};
-      task = iscsi_unmap_task(iscsi, lun_, 0, 0, &slot.unmap, 1, &Session::OnAnswer, &slot);
+      task = iscsi_unmap_task(iscsi, lun_, 0, 0, &slot.unmap, 1, &IscsiSession::OnAnswer, &slot);
       break;
     case Verb::kWriteSame:
       // A block of zeroes, not the NDOB bit: that is SBC-4, and tgt ignores it.
       task = iscsi_writesame16_task(iscsi, lun_, lba, zero_block_.data(), block_size, blocks, 0, 0, 0, 0,
-                                    &Session::OnAnswer, &slot);
+                                    &IscsiSession::OnAnswer, &slot);
       break;
   }
   if (task == nullptr) {
@@ -192,10 +192,10 @@ bool Session::Issue(uint32_t tag, const Command16& command, uint32_t block_size,
   return true;
 }
 
-void Session::OnAnswer(iscsi_context* /*iscsi*/, int status, void* data, void* in_flight) {
+void IscsiSession::OnAnswer(iscsi_context* /*iscsi*/, int status, void* data, void* in_flight) {
   const std::unique_ptr<scsi_task, FreeTask> task(static_cast<scsi_task*>(data));
   auto& slot = *static_cast<InFlight*>(in_flight);
-  Session& session = *slot.session;
+  IscsiSession& session = *slot.session;
   slot.busy = false;
   session.free_.push_back(static_cast<uint32_t>(&slot - session.commands_.data()));
   if (session.closing_ || session.cut_) return;
@@ -207,22 +207,22 @@ void Session::OnAnswer(iscsi_context* /*iscsi*/, int status, void* data, void* i
   session.owner_.Answered(slot.tag, slot.command, answer);
 }
 
-void Session::Cut(Loss loss, const std::string& reason) {
+void IscsiSession::Cut(Loss loss, const std::string& reason) {
   if (!cut_) cut_ = {loss, reason};
 }
 
-void Session::EndIfCut() {
+void IscsiSession::EndIfCut() {
   if (!cut_) return;
   const Ending ending = *std::exchange(cut_, std::nullopt);
   Close();
   owner_.Lost(ending.loss, ending.reason);
 }
 
-int Session::fd() const { return iscsi_ == nullptr ? -1 : iscsi_get_fd(iscsi_.get()); }
+int IscsiSession::fd() const { return iscsi_ == nullptr ? -1 : iscsi_get_fd(iscsi_.get()); }
 
-int Session::events() const { return iscsi_ == nullptr ? 0 : iscsi_which_events(iscsi_.get()); }
+int IscsiSession::events() const { return iscsi_ == nullptr ? 0 : iscsi_which_events(iscsi_.get()); }
 
-void Session::Service(int revents) {
+void IscsiSession::Service(int revents) {
   if (iscsi_ == nullptr) return;
   if (iscsi_service(iscsi_.get(), revents) < 0) {
     // What libiscsi says here is only that its reconnect is off. A target that hangs up during the login refuses it.
@@ -232,12 +232,12 @@ void Session::Service(int revents) {
   EndIfCut();
 }
 
-void Session::Flush() {
+void IscsiSession::Flush() {
   if (up() && !cut_ && (events() & POLLOUT) != 0) return Service(POLLOUT);
   EndIfCut();
 }
 
-void Session::CheckDeadline(Clock::time_point now) {
+void IscsiSession::CheckDeadline(Clock::time_point now) {
   if (!deadline_ || now < *deadline_) return;
   if (phase_ != Phase::kUp) {
     Cut(phase_ == Phase::kConnecting ? Loss::kConnection : Loss::kTaskTimeout,

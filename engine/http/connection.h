@@ -1,43 +1,45 @@
-#include "engine/rest/http_server.h"
+// One client of an HttpServer, from its connection to its end.
+#pragma once
 
-#include <fcntl.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <atomic>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/ssl.hpp>
 #include <chrono>
 #include <map>
+#include <memory>
 #include <optional>
-#include <thread>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "engine/base/log.h"
+#include "engine/http/http_server.h"
 
-namespace flocker {
-namespace {
+namespace flocker::http_internal {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
-using asio::ip::tcp;
 using beast::error_code;
 
-constexpr size_t kReadAhead = 4096;
-constexpr std::chrono::seconds kLinger{2};  // for a refused client to stop sending and read why
-constexpr std::chrono::milliseconds kAcceptAgain{100};
+inline constexpr size_t kReadAhead = 4096;
+inline constexpr std::chrono::seconds kLinger{2};  // for a client to stop sending and read why it was refused
 
+// What the connections of a server share; on its thread alone, but for the count.
 struct Shared {
   Shared(HttpServer::Handler its_handler, HttpLimits its_limits)
       : handler(std::move(its_handler)), limits(std::move(its_limits)) {}
   const HttpServer::Handler handler;
   const HttpLimits limits;
+  // Those whose answer is the handler's to give: nobody else holds them.
+  std::set<std::shared_ptr<void>> waiting;
   // What closes those that have sent no whole request, the first the one that could have for the longest.
   std::map<uint64_t, std::function<void()>> silent;
   uint64_t last_silent = 0;
@@ -52,16 +54,16 @@ struct Shared {
 };
 
 // One client. Everything runs on the server's thread; whoever has a step under way holds a reference. `Stream` is a
-// tcp_stream, or one of TLS over it, which begins with ShakeHands.
+// basic_stream of TCP or of unix sockets, or one of TLS over it, which begins with ShakeHands.
 //
 //   Await --first byte--> ReadHeader --> (100 Continue) --> ReadBody --> the handler --> Write --> Await
 //                             | refused: too large, or no HTTP
 //                             v
-//                           Write --> Linger --> closed
+//                           Write --> (TLS: close_notify) --> Linger --> closed
 template <class Stream>
 class Connection : public std::enable_shared_from_this<Connection<Stream>> {
  public:
-  Connection(Stream stream, std::shared_ptr<Shared> shared) : stream_(std::move(stream)), shared_(std::move(shared)) {
+  Connection(Stream stream, std::shared_ptr<Shared> shared) : shared_(std::move(shared)), stream_(std::move(stream)) {
     ++shared_->connections;
   }
   ~Connection() {
@@ -82,8 +84,9 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   void Await() {
     ToBeHeard();
     if (buffer_.size() != 0) return ReadHeader();  // the next request came with the last
-    Expire(shared_->limits.idle_time);
+    Expire(shared_->limits.one_request ? shared_->limits.request_time : shared_->limits.idle_time);
     stream_.async_read_some(buffer_.prepare(kReadAhead), Then([](Connection& self, error_code error, size_t n) {
+                              if (error == asio::error::eof) return self.Shut();
                               if (error) return;
                               self.buffer_.commit(n);
                               self.ReadHeader();
@@ -92,6 +95,9 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
 
  private:
   using Parser = http::request_parser<http::string_body>;
+  using Socket = std::remove_reference_t<decltype(beast::get_lowest_layer(std::declval<Stream&>()).socket())>;
+  using Protocol = typename Socket::protocol_type;
+  static constexpr bool kTls = !std::is_same_v<Stream, beast::basic_stream<Protocol>>;
 
   template <class Step>
   auto Then(Step step) {
@@ -114,7 +120,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     parser_.emplace();
     parser_->body_limit(shared_->limits.body);
     parser_->header_limit(shared_->limits.header);
-    Expire(shared_->limits.request_time);
+    if (!shared_->limits.one_request) Expire(shared_->limits.request_time);
     http::async_read_header(stream_, buffer_, *parser_, Then([](Connection& self, error_code error, size_t) {
                               if (error) return self.Refuse(error);
                               if (beast::iequals(self.parser_->get()[http::field::expect], "100-continue")) {
@@ -143,7 +149,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
     HasSpoken();
     auto message = parser_->release();
     version_ = message.version();
-    keep_alive_ = message.keep_alive();
+    keep_alive_ = message.keep_alive() && !shared_->limits.one_request;
     without_body_ = message.method() == http::verb::head;
     HttpRequest request;
     request.method = std::string(message.method_string());
@@ -153,9 +159,16 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
       request.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
     }
     request.body = std::move(message.body());
+    request.peer = Peer();
     beast::get_lowest_layer(stream_).expires_never();  // it is ours to be quick now
-    shared_->handler(std::move(request), [self = this->shared_from_this()](HttpReply reply) {
-      asio::post(self->stream_.get_executor(), [self, reply = std::move(reply)] { self->Write(reply); });
+    shared_->waiting.insert(this->shared_from_this());
+    shared_->handler(std::move(request), [waiting = this->weak_from_this()](HttpReply reply) {
+      const auto self = waiting.lock();
+      if (self == nullptr) return;
+      asio::post(self->stream_.get_executor(), [self, reply = std::move(reply)] {
+        self->shared_->waiting.erase(self);
+        self->Write(reply);
+      });
     });
   }
 
@@ -193,23 +206,41 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
                       }));
   }
 
-  // Closing at once would reset the connection under an answer that was not read yet. TLS ends without its own
-  // farewell: every answer says how long it is (RFC 9112 §9.8).
+  std::optional<ucred> Peer() {
+    if constexpr (!std::is_same_v<Protocol, asio::local::stream_protocol>) return std::nullopt;
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    auto& socket = beast::get_lowest_layer(stream_).socket();
+    if (getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+    return peer;
+  }
+
+  // TLS ends with our close_notify (RFC 8446 §6.1): who reads to the end knows that nobody cut it short.
   void Shut() {
-    error_code ignored;  // it may be gone, which is what is wanted
-    beast::get_lowest_layer(stream_).socket().shutdown(tcp::socket::shutdown_send, ignored);
+    HasSpoken();
     beast::get_lowest_layer(stream_).expires_after(kLinger);
+    if constexpr (kTls) {
+      stream_.async_shutdown([self = this->shared_from_this()](error_code) { self->ShutSocket(); });
+    } else {
+      ShutSocket();
+    }
+  }
+  // Closing at once would reset the connection under an answer that was not read yet.
+  void ShutSocket() {
+    error_code ignored;  // it may be gone, which is what is wanted
+    beast::get_lowest_layer(stream_).socket().shutdown(asio::socket_base::shutdown_send, ignored);
     Linger();
   }
   void Linger() {
-    stream_.async_read_some(asio::buffer(discarded_), Then([](Connection& self, error_code error, size_t) {
-                              if (!error) self.Linger();
-                            }));
+    beast::get_lowest_layer(stream_).async_read_some(asio::buffer(discarded_),
+                                                     Then([](Connection& self, error_code error, size_t) {
+                                                       if (!error) self.Linger();
+                                                     }));
   }
   void CutOff() { beast::get_lowest_layer(stream_).close(); }
 
-  Stream stream_;
   const std::shared_ptr<Shared> shared_;
+  Stream stream_;
   uint64_t silent_ = 0;  // its number in Shared::silent, while it is there
   beast::flat_buffer buffer_;
   std::optional<Parser> parser_;  // a fresh one for every request
@@ -221,108 +252,4 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   std::array<char, kReadAhead> discarded_;
 };
 
-absl::StatusOr<tcp::endpoint> Resolve(asio::io_context& io, const std::string& address) {
-  const size_t colon = address.rfind(':');
-  std::string host = address.substr(0, colon);
-  if (colon == std::string::npos || host.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("'", address, "' is not host:port"));
-  }
-  if (host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  error_code error;
-  const auto found = tcp::resolver(io).resolve(host, address.substr(colon + 1), error);
-  if (error || found.empty()) {
-    return absl::UnavailableError(absl::StrCat("cannot find ", address, ": ", error.message()));
-  }
-  return found.begin()->endpoint();
-}
-
-// Asio does not: what control starts, or becomes when it starts anew, must have none of it.
-void CloseOnExec(int fd) { fcntl(fd, F_SETFD, FD_CLOEXEC); }
-
-class BeastServer final : public HttpServer {
- public:
-  BeastServer(Handler handler, HttpLimits limits, std::shared_ptr<TlsContexts> tls)
-      : tls_(std::move(tls)), shared_(std::make_shared<Shared>(std::move(handler), std::move(limits))) {}
-  ~BeastServer() override {
-    io_.stop();
-    if (thread_.joinable()) thread_.join();
-  }
-
-  absl::Status Listen(const std::string& address) {
-    const auto endpoint = Resolve(io_, address);
-    if (!endpoint.ok()) return endpoint.status();
-    try {
-      acceptor_.open(endpoint->protocol());
-      CloseOnExec(acceptor_.native_handle());
-      acceptor_.set_option(asio::socket_base::reuse_address(true));
-      acceptor_.bind(*endpoint);
-      acceptor_.listen();
-    } catch (const boost::system::system_error& error) {
-      return absl::UnavailableError(absl::StrCat("cannot listen on ", address, ": ", error.what()));
-    }
-    Accept();
-    thread_ = std::thread([this] { io_.run(); });
-    return absl::OkStatus();
-  }
-
-  uint16_t port() const override { return acceptor_.local_endpoint().port(); }
-
- private:
-  void Accept() {
-    acceptor_.async_accept(io_, [this](error_code error, tcp::socket socket) {
-      if (error) return AcceptLater(error);
-      CloseOnExec(socket.native_handle());
-      if (shared_->connections >= shared_->limits.connections && !shared_->MakeRoom()) return Accept();
-      socket.set_option(tcp::no_delay(true), error);  // an answer is one write: without it only slower
-      beast::tcp_stream stream(std::move(socket));
-      if (tls_ == nullptr) {
-        std::make_shared<Connection<beast::tcp_stream>>(std::move(stream), shared_)->Await();
-      } else {
-        using TlsStream = beast::ssl_stream<beast::tcp_stream>;
-        asio::ssl::context context(tls_->Get().release());
-        std::make_shared<Connection<TlsStream>>(TlsStream(std::move(stream), context), shared_)->ShakeHands();
-      }
-      Accept();
-    });
-  }
-
-  // Without a descriptor for it, a client has to wait until another is gone.
-  void AcceptLater(error_code error) {
-    spdlog::warn("a REST client could not be let in: {}", error.message());
-    shared_->MakeRoom();
-    timer_.expires_after(kAcceptAgain);
-    timer_.async_wait([this](error_code cancelled) {
-      if (!cancelled) Accept();
-    });
-  }
-
-  const std::shared_ptr<TlsContexts> tls_;  // nothing: anybody is let in
-  const std::shared_ptr<Shared> shared_;
-  asio::io_context io_;
-  tcp::acceptor acceptor_{io_};
-  asio::steady_timer timer_{io_};
-  std::thread thread_;
-};
-
-}  // namespace
-
-std::vector<std::string> HttpRequest::Values(std::string_view name) const {
-  std::vector<std::string> values;
-  for (const auto& [key, value] : headers) {
-    if (absl::EqualsIgnoreCase(key, absl::string_view(name.data(), name.size()))) values.push_back(value);
-  }
-  return values;
-}
-
-HttpReply JsonReply(unsigned status, std::string body) {
-  return {.status = status, .body = std::make_shared<const std::string>(std::move(body)), .headers = {}};
-}
-
-absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address, Handler handler,
-                                                              HttpLimits limits, std::shared_ptr<TlsContexts> tls) {
-  auto server = std::make_unique<BeastServer>(std::move(handler), std::move(limits), std::move(tls));
-  if (absl::Status status = server->Listen(address); !status.ok()) return status;
-  return server;
-}
-
-}  // namespace flocker
+}  // namespace flocker::http_internal

@@ -1,5 +1,5 @@
 // What a client may do to the server: send too much, too slowly, nothing at all, or rubbish.
-#include "engine/rest/http_server.h"
+#include "engine/http/http_server.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
