@@ -55,7 +55,13 @@ absl::StatusOr<std::vector<TgtTarget>> Tgtadm::Targets() const {
 }
 
 absl::Status Tgtadm::NewTarget(uint32_t tid, const std::string& name) const {
-  return Change("new", "target", {"--tid", Flag(tid), "-T", name});
+  RETURN_IF_ERROR(Change("new", "target", {"--tid", Flag(tid), "-T", name}));
+  // What libiscsi offers as well (RFC 7143 §13.12, §13.14). tgt's own 8 KiB would cut a write of 1 MiB into 128 pieces,
+  // and have all but the first 8 KiB of any write wait for the target to ask for it.
+  for (const char* key : {"MaxRecvDataSegmentLength", "FirstBurstLength"}) {
+    RETURN_IF_ERROR(Change("update", "target", {"--tid", Flag(tid), "--name", key, "--value", "262144"}));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Tgtadm::DeleteTarget(uint32_t tid) const { return Change("delete", "target", {"--tid", Flag(tid)}); }

@@ -47,6 +47,7 @@ absl::Status IscsiSession::Open(const Login& login, Clock::time_point now) {
   iscsi_.reset(iscsi_create_context(login.initiator.bytes));
   if (iscsi_ == nullptr) return absl::ResourceExhaustedError("cannot create an iSCSI context");
   ++generation_;
+  unsent_ = 0;
   cut_.reset();
   phase_ = Phase::kConnecting;
   deadline_ = now + task_timeout_;
@@ -183,6 +184,7 @@ bool IscsiSession::Issue(uint32_t tag, const Command16& command, uint32_t block_
     return false;
   }
   slot.busy = true;
+  unsent_ += command.verb == Verb::kRead || command.verb == Verb::kFlush ? 1 : 2;
   if (free_.size() == commands_.size()) {
     oldest_ = slot.number;
     oldest_since_ = now;
@@ -222,9 +224,21 @@ int IscsiSession::fd() const { return iscsi_ == nullptr ? -1 : iscsi_get_fd(iscs
 
 int IscsiSession::events() const { return iscsi_ == nullptr ? 0 : iscsi_which_events(iscsi_.get()); }
 
+void IscsiSession::Cork(bool on) {
+  const int value = on ? 1 : 0;
+  // Without it everything is sent as well, in more segments.
+  (void)setsockopt(fd(), IPPROTO_TCP, TCP_CORK, &value, sizeof value);
+}
+
 void IscsiSession::Service(int revents) {
   if (iscsi_ == nullptr) return;
-  if (iscsi_service(iscsi_.get(), revents) < 0) {
+  // libiscsi sends each command, and each command's data, with a call of its own, and its TCP_NODELAY makes a segment
+  // of each: the array would be woken for every one of them.
+  const bool cork = (revents & POLLOUT) != 0 && std::exchange(unsent_, 0) != 1 && up();
+  if (cork) Cork(true);
+  const int served = iscsi_service(iscsi_.get(), revents);
+  if (cork) Cork(false);
+  if (served < 0) {
     // What libiscsi says here is only that its reconnect is off. A target that hangs up during the login refuses it.
     Cut(phase_ == Phase::kLoggingIn ? Loss::kLoginRefused : Loss::kConnection,
         absl::StrCat("the connection to ", portal_, " ended"));

@@ -70,6 +70,8 @@ class IscsiSession final : public Session {
   static void OnAnswer(iscsi_context* iscsi, int status, void* data, void* in_flight);
   void OnProbed(absl::StatusOr<Geometry> geometry);
   void EndIfCut();
+  // While on, the socket sends full segments alone (tcp(7)).
+  void Cork(bool on);
 
   Owner& owner_;
   const Clock::duration task_timeout_;
@@ -87,6 +89,7 @@ class IscsiSession final : public Session {
   std::optional<Clock::time_point> deadline_;
   Clock::time_point probe_started_;
   uint64_t issued_ = 0;  // commands so far
+  uint32_t unsent_ = 0;  // pieces that were queued since it was last sent: a command's header, its data
   uint64_t oldest_ = 0;  // the command that all others wait behind, by number, as last looked
   Clock::time_point oldest_since_;
   struct Ending {

@@ -95,10 +95,29 @@ int LimitRequestSize(const char* hardware_path, const char* limit_path) {
 
 // The loop driver takes the size from the inode, and on Linux 6.1 (no more on 6.18) does not ask a FUSE server for it:
 // a inode of a root that nobody looked at yet says 0, one whose LUN has grown the old size. statx(2) with FORCE_SYNC
-// asks.
-int LearnSize(int file) {
+// asks. `size`: what the server said.
+int LearnSize(int file, uint64_t& size) {
   struct statx learnt {};
-  return statx(file, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &learnt) == 0 ? 0 : errno;
+  if (statx(file, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_SIZE, &learnt) != 0) return errno;
+  size = learnt.stx_size;
+  return 0;
+}
+
+// LOOP_SET_CAPACITY until the device has the size that the file's server says. The kernel forgets what it said, without
+// a word, when a write to the file ended meanwhile (fs/fuse/inode.c, fuse_change_attributes: attr_version), so that under
+// load it takes some tries. For a child: it waits for the server.
+int SetCapacity(int device, int file) {
+  constexpr int kTries = 2000;
+  constexpr timespec kPause = {.tv_sec = 0, .tv_nsec = 5'000'000};
+  for (int i = 0; i < kTries; ++i) {
+    uint64_t wanted = 0;
+    uint64_t has = 0;
+    if (const int error = LearnSize(file, wanted); error != 0) return error;
+    if (ioctl(device, LOOP_SET_CAPACITY, 0) != 0 || ioctl(device, BLKGETSIZE64, &has) != 0) return errno;
+    if (has >= wanted) return 0;
+    nanosleep(&kPause, nullptr);
+  }
+  return EAGAIN;
 }
 
 // Opens the device if it is the one of that sequence: only held open can its number not change hands any more. A
@@ -136,7 +155,8 @@ absl::StatusOr<unique_fd> ClaimAttaching(const std::string& backing_file) {
 int Configure(const unique_fd& device, const std::string& backing_file, loop_config& config) {
   const int file = open(backing_file.c_str(), O_RDWR | O_CLOEXEC);
   if (file < 0) return errno;
-  if (const int error = LearnSize(file); error != 0) return error;
+  uint64_t size = 0;
+  if (const int error = LearnSize(file, size); error != 0) return error;
   config.fd = static_cast<uint32_t>(file);
   return ioctl(device.get(), LOOP_CONFIGURE, &config) == 0 ? 0 : errno;
 }
@@ -299,10 +319,7 @@ absl::Status GrowLoop(const LoopDevice& loop) {
   const int error = CallApart([&] {
     const int device = OpenSame(path.c_str(), loop.sequence);
     const int file = device < 0 ? -1 : open(loop.backing_file.c_str(), O_PATH);
-    if (file < 0) return errno;
-    const int unlearnt = LearnSize(file);
-    if (unlearnt != 0) return unlearnt;
-    return ioctl(device, LOOP_SET_CAPACITY, 0) == 0 ? 0 : errno;
+    return file < 0 ? errno : SetCapacity(device, file);
   });
   if (error == ESTALE) {
     return Refuse(Cause::kStale, absl::StrCat(path, " is no longer attached to ", loop.backing_file));

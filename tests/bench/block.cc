@@ -118,7 +118,7 @@ absl::StatusOr<Section> RunBlock(const Settings& settings) {
   };
   std::vector<Served> served;
   const auto serve = [&](const std::string& peer, const std::string& binary) -> absl::Status {
-    ASSIGN_OR_RETURN(const BenchArray::Lun lun, array.Add(peer, settings.file_bytes));
+    ASSIGN_OR_RETURN(const BenchArray::Lun lun, array.Add(peer, settings.file_bytes, BenchArray::Content::kRandom));
     ASSIGN_OR_RETURN(auto file, binary.empty() ? ServedFile::ByStorageDaemon(array, lun)
                                                : ServedFile::ByFlockerLun(array, lun, binary));
     section.peers.emplace_back(peer, file->command_line());
@@ -129,7 +129,7 @@ absl::StatusOr<Section> RunBlock(const Settings& settings) {
   RETURN_IF_ERROR(serve(kFlocker, settings.flocker_lun));
   if (!settings.against.empty()) RETURN_IF_ERROR(serve(kAgainst, settings.against));
   RETURN_IF_ERROR(serve(kStorageDaemon, ""));
-  ASSIGN_OR_RETURN(const BenchArray::Lun bare, array.Add("bare", settings.file_bytes));
+  ASSIGN_OR_RETURN(const BenchArray::Lun bare, array.Add("bare", settings.file_bytes, BenchArray::Content::kRandom));
   section.peers.emplace_back(
       kLimit, absl::StrJoin(PerfArguments(array, bare, Patterns().front(), settings.run), " ") + " (and so on)");
   const std::string local = array.directory() / "local";
@@ -164,6 +164,7 @@ absl::StatusOr<Section> RunBlock(const Settings& settings) {
     workload.Compare("cpu_vs_qsd", workload.cpu, kFlocker, kStorageDaemon);
     workload.Compare("ratio_vs_against", workload.speed, kFlocker, kAgainst);
     workload.Compare("cpu_vs_against", workload.cpu, kFlocker, kAgainst);
+    settings.measured(workload);
     section.workloads.push_back(std::move(workload));
   }
   return section;

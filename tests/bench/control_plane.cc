@@ -282,6 +282,7 @@ absl::StatusOr<Section> RunControlPlane(const Settings& settings) {
   change.Compare("10000_vs_1000", change.speed, "10000 datasets", "1000 datasets");
   section.workloads = std::move(by_nodes);
   section.workloads.push_back(std::move(change));
+  for (const Workload& workload : section.workloads) settings.measured(workload);
   return section;
 }
 

@@ -17,7 +17,10 @@ struct NamedSection {
   const char* name;
   absl::StatusOr<Section> (*run)(const Settings&);
 };
-constexpr NamedSection kSections[] = {{"block", &RunBlock}, {"control", &RunControlPlane}};
+constexpr NamedSection kSections[] = {{"block", &RunBlock},
+                                      {"filesystem", &RunFilesystem},
+                                      {"operations", &RunOperations},
+                                      {"control", &RunControlPlane}};
 
 bool Write(const std::string& path, const std::string& content) {
   std::ofstream file(path, std::ios::trunc);
@@ -36,7 +39,7 @@ int Main(int argc, char** argv) {
   CLI::App app("Flocker beside its peers, in one run. No figure without its ratio.", "scripts/bench");
   app.add_flag("--quick", quick, "under 5 minutes");
   app.add_flag("--smoke", smoke, "under a minute: only whether the bench works");
-  app.add_option("--only", only, "sections: block, control");
+  app.add_option("--only", only, "sections: block, filesystem, operations, control");
   app.add_option("--workload", settings.workload, "only the workloads whose name contains this");
   app.add_option("--rounds", settings.rounds, "of each workload (5)")->check(CLI::PositiveNumber);
   app.add_option_function<double>(
@@ -54,6 +57,7 @@ int Main(int argc, char** argv) {
   }
 
   std::vector<Section> sections;
+  settings.measured = [](const Workload& workload) { std::cout << RowsOf(workload) << std::flush; };
   for (const NamedSection& section : kSections) {
     if (!only.empty() && std::find(only.begin(), only.end(), section.name) == only.end()) continue;
     auto measured = section.run(settings);
@@ -61,7 +65,7 @@ int Main(int argc, char** argv) {
       std::cerr << "bench: " << section.name << ": " << measured.status() << "\n";
       return EXIT_FAILURE;
     }
-    std::cout << TableOf(*measured) << std::flush;
+    std::cout << PeersOf(*measured) << std::flush;
     sections.push_back(*std::move(measured));
   }
   if (sections.empty()) {

@@ -40,25 +40,27 @@ std::string Escaped(const std::string& text) {
 
 }  // namespace
 
-std::string TableOf(const Section& section) {
-  std::string table = absl::StrCat("== ", section.name, "\n");
-  for (const auto& [peer, what] : section.peers) absl::StrAppendFormat(&table, "   %-12s %s\n", peer, what);
-  for (const Workload& workload : section.workloads) {
-    absl::StrAppendFormat(&table, "%-22s", workload.name);
-    for (const Series& series : workload.speed.all()) {
-      absl::StrAppendFormat(&table, "  %s %s", series.peer, Short(SpreadOf(series.rounds).median));
-    }
-    absl::StrAppend(&table, "  ", workload.unit);
-    for (const Series& series : workload.cpu.all()) {
-      absl::StrAppendFormat(&table, "%s %s %.2f", &series == workload.cpu.all().data() ? "  CPU s/100k:" : "",
-                            series.peer, SpreadOf(series.rounds).median);
-    }
-    absl::StrAppend(&table, "\n");
-    for (const Ratio& ratio : workload.ratios) {
-      absl::StrAppendFormat(&table, "    %-24s %s\n", ratio.name, Text(ratio.spread));
-    }
+std::string PeersOf(const Section& section) {
+  std::string lines = absl::StrCat("== ", section.name, ": the peers\n");
+  for (const auto& [peer, what] : section.peers) absl::StrAppendFormat(&lines, "   %-12s %s\n", peer, what);
+  return lines;
+}
+
+std::string RowsOf(const Workload& workload) {
+  std::string rows = absl::StrFormat("%-22s", workload.name);
+  for (const Series& series : workload.speed.all()) {
+    absl::StrAppendFormat(&rows, "  %s %s", series.peer, Short(SpreadOf(series.rounds).median));
   }
-  return table;
+  absl::StrAppend(&rows, "  ", workload.unit);
+  for (const Series& series : workload.cpu.all()) {
+    absl::StrAppendFormat(&rows, "%s %s %.2f", &series == workload.cpu.all().data() ? "  CPU s/100k:" : "", series.peer,
+                          SpreadOf(series.rounds).median);
+  }
+  absl::StrAppend(&rows, "\n");
+  for (const Ratio& ratio : workload.ratios) {
+    absl::StrAppendFormat(&rows, "    %-24s %s\n", ratio.name, Text(ratio.spread));
+  }
+  return rows;
 }
 
 std::string JsonOf(const std::vector<Section>& sections) {

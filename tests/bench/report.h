@@ -8,9 +8,11 @@
 
 namespace flocker::bench {
 
-// What the peers are, then a line for each workload: the medians, and the ratios' medians with their lowest and highest
-// round.
-std::string TableOf(const Section& section);
+// What the peers are, a line each.
+std::string PeersOf(const Section& section);
+
+// The medians, and the ratios' medians with their lowest and highest round.
+std::string RowsOf(const Workload& workload);
 
 // {"<section>": {"peers": {…}, "<workload>": {"<ratio>": median, "spread": {"<ratio>": [low, high]}, "unit": …,
 // "median": {"<peer>": …}, "rounds": {"<peer>": […]}, "cpu_s_per_100k": {"<peer>": …}}}, "machine": {…}}.

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
@@ -45,24 +46,46 @@ absl::Status WriteFilledFile(const std::string& path, uint64_t size) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<BenchArray::Lun> BenchArray::Add(const std::string& name, uint64_t size) {
+absl::Status MakeSparseFile(const std::string& path, uint64_t size) {
+  const unique_fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd || ftruncate(fd.get(), static_cast<off_t>(size)) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("cannot create ", path));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BenchArray::Admin(std::vector<std::string> args) const {
+  args.insert(args.begin(), {"--lld", "iscsi"});
+  return tgtd_.Admin(args).status();
+}
+
+absl::StatusOr<BenchArray::Lun> BenchArray::Add(const std::string& name, uint64_t size, Content content) {
   Lun lun{.name = name,
+          .tid = absl::StrCat(++targets_),
           .target = "iqn.2026-01.test.flocker:" + name,
           .backing = scratch_ / absl::StrCat(name, ".backing"),
           .size = size};
-  RETURN_IF_ERROR(WriteFilledFile(lun.backing, size));
-  const std::string tid = absl::StrCat(++targets_);
-  const auto admin = [&](std::vector<std::string> args) {
-    args.insert(args.begin(), {"--lld", "iscsi"});
-    return tgtd_.Admin(args).status();
-  };
-  RETURN_IF_ERROR(admin({"--op", "new", "--mode", "target", "--tid", tid, "-T", lun.target}));
-  RETURN_IF_ERROR(admin(
-      {"--op", "new", "--mode", "logicalunit", "--tid", tid, "--lun", "1", "-b", lun.backing, "--bstype", "rdwr"}));
-  RETURN_IF_ERROR(admin({"--op", "update", "--mode", "logicalunit", "--tid", tid, "--lun", "1", "--params",
-                         absl::StrCat("thin_provisioning=1,scsi_id=", name)}));
-  RETURN_IF_ERROR(admin({"--op", "bind", "--mode", "target", "--tid", tid, "--initiator-address", "ALL"}));
+  RETURN_IF_ERROR(content == Content::kRandom ? WriteFilledFile(lun.backing, size) : MakeSparseFile(lun.backing, size));
+  RETURN_IF_ERROR(Admin({"--op", "new", "--mode", "target", "--tid", lun.tid, "-T", lun.target}));
+  for (const char* key : {"MaxRecvDataSegmentLength", "FirstBurstLength"}) {
+    RETURN_IF_ERROR(
+        Admin({"--op", "update", "--mode", "target", "--tid", lun.tid, "--name", key, "--value", "262144"}));
+  }
+  const std::vector<std::string> which = {"--mode", "logicalunit", "--tid", lun.tid, "--lun", "1"};
+  std::vector<std::string> words = {"--op", "new", "-b", lun.backing, "--bstype", "rdwr"};
+  words.insert(words.end(), which.begin(), which.end());
+  RETURN_IF_ERROR(Admin(words));
+  words = {"--op", "update", "--params", absl::StrCat("thin_provisioning=1,scsi_id=", name)};
+  words.insert(words.end(), which.begin(), which.end());
+  RETURN_IF_ERROR(Admin(words));
+  RETURN_IF_ERROR(Admin({"--op", "bind", "--mode", "target", "--tid", lun.tid, "--initiator-address", "ALL"}));
   return lun;
+}
+
+absl::Status BenchArray::Remove(const Lun& lun) {
+  RETURN_IF_ERROR(Admin({"--op", "delete", "--mode", "target", "--tid", lun.tid, "--force"}));
+  if (unlink(lun.backing.c_str()) != 0) return ErrnoStatus(errno, absl::StrCat("cannot remove ", lun.backing));
+  return absl::OkStatus();
 }
 
 // setpriv: a bench that is killed takes its peers along.
@@ -134,8 +157,10 @@ absl::StatusOr<std::unique_ptr<ServedFile>> ServedFile::ByStorageDaemon(const Be
                           ",target=", lun.target, ",lun=1,initiator-name=", kInitiator, ",discard=unmap"),
              "--export", absl::StrCat("type=fuse,id=file,node-name=lun,writable=on,mountpoint=", path)}));
   RETURN_IF_ERROR(file->Start());
-  const bool ended = !testing::Eventually(kPatience, [&] { return file->Mounted() || !file->daemon_.running(); });
-  if (ended || !file->Mounted()) {
+  // More often than Eventually looks: starting it is part of a figure.
+  const absl::Time deadline = SteadyNow() + kPatience;
+  while (!file->Mounted() && file->daemon_.running() && SteadyNow() < deadline) absl::SleepFor(absl::Milliseconds(1));
+  if (!file->Mounted()) {
     return absl::UnavailableError(absl::StrCat("qemu-storage-daemon does not come up: ", file->daemon_.log()));
   }
   return file;

@@ -18,12 +18,13 @@
 
 namespace flocker::bench {
 
-// LUNs at a tgtd, each with a target of its own that is open to all, backed as Flocker's array driver backs them (rdwr,
-// thin).
+// LUNs at a tgtd, each with a target of its own that is open to all, made as Flocker's array driver makes them (rdwr,
+// thin, long bursts).
 class BenchArray {
  public:
   struct Lun {
     std::string name;
+    std::string tid;
     std::string target;
     std::string backing;  // the array's file
     uint64_t size = 0;
@@ -32,19 +33,25 @@ class BenchArray {
   // `tgtd` outlives it.
   explicit BenchArray(const testing::Tgtd& tgtd) : tgtd_(tgtd) {}
 
-  // LUN 1 of a new target, every byte of it written and on the disk.
-  absl::StatusOr<Lun> Add(const std::string& name, uint64_t size);
+  enum class Content { kRandom, kHoles };
+  // LUN 1 of a new target over a new file.
+  absl::StatusOr<Lun> Add(const std::string& name, uint64_t size, Content content);
+  // Its target and its file, when nobody is logged in.
+  absl::Status Remove(const Lun& lun);
   const testing::Tgtd& tgtd() const { return tgtd_; }
   const testing::ScratchDir& directory() const { return scratch_; }
 
  private:
+  absl::Status Admin(std::vector<std::string> args) const;
+
   const testing::ScratchDir scratch_;
   const testing::Tgtd& tgtd_;
   int targets_ = 0;
 };
 
-// A file of random bytes that are on the disk when it returns.
+// A new file of random bytes that are on the disk when it returns; or one that has no blocks yet.
 absl::Status WriteFilledFile(const std::string& path, uint64_t size);
+absl::Status MakeSparseFile(const std::string& path, uint64_t size);
 
 class ServedFile {
  public:
