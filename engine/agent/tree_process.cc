@@ -1,9 +1,11 @@
 #include "engine/agent/tree_process.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -11,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -48,6 +51,22 @@ absl::StatusOr<unique_fd> CopyOf(const unique_fd& pidfd, int fd, const std::stri
   if (!error && found == target) return copy;
   return absl::FailedPreconditionError(
       absl::StrCat("descriptor ", fd, " of the running flocker-fs is ", found.string(), ", not ", target));
+}
+
+// A mountpoint that is made here is immutable, so that nobody (docker run -v, say) writes below it while no tree is
+// mounted.
+absl::Status MakeMountpoint(const std::string& path) {
+  if (mkdir(path.c_str(), 0755) != 0) {
+    return errno == EEXIST ? absl::OkStatus() : ErrnoStatus(errno, absl::StrCat("cannot make ", path));
+  }
+  const unique_fd directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  int flags = 0;
+  if (!directory || ioctl(directory.get(), FS_IOC_GETFLAGS, &flags) != 0 ||
+      (flags |= FS_IMMUTABLE_FL, ioctl(directory.get(), FS_IOC_SETFLAGS, &flags)) != 0) {
+    spdlog::warn("{} cannot be made immutable ({}): who writes there while this agent is stopped fills this disk", path,
+                 strerror(errno));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -125,6 +144,7 @@ absl::Status TreeProcess::Renew() {
     }
     RETURN_IF_ERROR(DetachFuseMount(config_.mountpoint));
   }
+  RETURN_IF_ERROR(MakeMountpoint(config_.mountpoint));
   KeptDescriptors fresh;
   fresh.fuse.reset(open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK));
   if (!fresh.fuse) return ErrnoStatus(errno, "open /dev/fuse (is the module fuse loaded?)");

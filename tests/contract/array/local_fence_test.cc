@@ -73,7 +73,7 @@ TEST_F(LocalFence, WhoIsStoppedIsKilledAndNothingOfItArrivesLater) {
   std::thread writer([&] { late = user->Write(0, std::string(kBlock, '2')); });  // waits at the stopped process
   const absl::Status fenced = world_.array().Fence(id_, old_);
   ASSERT_TRUE(fenced.ok()) << fenced;
-  EXPECT_TRUE(user->file()->Ended());
+  EXPECT_TRUE(Eventually([&] { return user->file()->Ended(); }));
   writer.join();
   EXPECT_FALSE(late.ok());
   auto other = Granted(next_);
