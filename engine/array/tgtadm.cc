@@ -56,12 +56,11 @@ absl::StatusOr<std::vector<TgtTarget>> Tgtadm::Targets() const {
 
 absl::Status Tgtadm::NewTarget(uint32_t tid, const std::string& name) const {
   RETURN_IF_ERROR(Change("new", "target", {"--tid", Flag(tid), "-T", name}));
-  // What libiscsi offers as well (RFC 7143 §13.12, §13.14). tgt's own 8 KiB would cut a write of 1 MiB into 128 pieces,
-  // and have all but the first 8 KiB of any write wait for the target to ask for it.
-  for (const char* key : {"MaxRecvDataSegmentLength", "FirstBurstLength"}) {
-    RETURN_IF_ERROR(Change("update", "target", {"--tid", Flag(tid), "--name", key, "--value", "262144"}));
-  }
-  return absl::OkStatus();
+  // As much in one piece as libiscsi takes (RFC 7143 §13.12). tgt's own 8 KiB would cut a write of 1 MiB into 128
+  // pieces, and have all but the first 8 KiB of any write wait for the target to ask for it; now it is all but the
+  // first 64 KiB, tgt's FirstBurstLength. More is not worth another call: a renewal of a grant is a pause of the
+  // dataset's I/O.
+  return Change("update", "target", {"--tid", Flag(tid), "--name", "MaxRecvDataSegmentLength", "--value", "262144"});
 }
 
 absl::Status Tgtadm::DeleteTarget(uint32_t tid) const { return Change("delete", "target", {"--tid", Flag(tid)}); }

@@ -130,8 +130,8 @@ std::vector<Job> Jobs(const Settings& settings, const std::string& archive, cons
 }  // namespace
 
 absl::StatusOr<Section> RunFilesystem(const Settings& settings) {
-  const int files = settings.file_bytes >= uint64_t{512} << 20 ? 2000 : 100;
-  const int transactions = settings.file_bytes >= uint64_t{512} << 20 ? 500 : 20;
+  const int files = static_cast<int>(settings.file_bytes >> 20);
+  const int transactions = files / 4;
   testing::TestCluster cluster({.nodes = {"alpha"}});
   RETURN_IF_ERROR(cluster.Start());
   const std::string tree = cluster.Path("alpha", "bench");

@@ -67,10 +67,8 @@ absl::StatusOr<BenchArray::Lun> BenchArray::Add(const std::string& name, uint64_
           .size = size};
   RETURN_IF_ERROR(content == Content::kRandom ? WriteFilledFile(lun.backing, size) : MakeSparseFile(lun.backing, size));
   RETURN_IF_ERROR(Admin({"--op", "new", "--mode", "target", "--tid", lun.tid, "-T", lun.target}));
-  for (const char* key : {"MaxRecvDataSegmentLength", "FirstBurstLength"}) {
-    RETURN_IF_ERROR(
-        Admin({"--op", "update", "--mode", "target", "--tid", lun.tid, "--name", key, "--value", "262144"}));
-  }
+  RETURN_IF_ERROR(Admin({"--op", "update", "--mode", "target", "--tid", lun.tid, "--name", "MaxRecvDataSegmentLength",
+                         "--value", "262144"}));
   const std::vector<std::string> which = {"--mode", "logicalunit", "--tid", lun.tid, "--lun", "1"};
   std::vector<std::string> words = {"--op", "new", "-b", lun.backing, "--bstype", "rdwr"};
   words.insert(words.end(), which.begin(), which.end());
