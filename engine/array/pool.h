@@ -38,7 +38,7 @@ class Pool {
   absl::Status CreateWithRecord(const DatasetId& id, uint64_t size, const std::string& record) const;
   // Array's Resize of the file.
   absl::Status GrowTo(const DatasetId& id, uint64_t size) const;
-  absl::Status Remove(const DatasetId& id) const;                 // record and file; OK when there is none
+  absl::Status Remove(const DatasetId& id) const;  // record and file; OK when there is none
   absl::Status WriteRecord(const DatasetId& id, const std::string& record) const;
   absl::StatusOr<std::map<DatasetId, PoolEntry>> List() const;
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "engine/model/lease.h"
 #include "engine/http/http_server.h"
+#include "engine/model/lease.h"
 #include "engine/rest/published.h"
 #include "engine/rest/requests.h"
 

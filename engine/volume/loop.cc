@@ -104,8 +104,8 @@ int LearnSize(int file, uint64_t& size) {
 }
 
 // LOOP_SET_CAPACITY until the device has the size that the file's server says. The kernel forgets what it said, without
-// a word, when a write to the file ended meanwhile (fs/fuse/inode.c, fuse_change_attributes: attr_version), so that under
-// load it takes some tries. For a child: it waits for the server.
+// a word, when a write to the file ended meanwhile (fs/fuse/inode.c, fuse_change_attributes: attr_version), so that
+// under load it takes some tries. For a child: it waits for the server.
 int SetCapacity(int device, int file) {
   constexpr int kTries = 2000;
   constexpr timespec kPause = {.tv_sec = 0, .tv_nsec = 5'000'000};
