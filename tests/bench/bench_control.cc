@@ -152,7 +152,8 @@ absl::Status Serve(const Config& config) {
   Calls calls;
   ClusterService clients(runner, calls, *store);
   ControlWorld world(runner, *store, array, agents, calls, Room(config.data, 0));
-  Controller controller({}, snapshot, world, MonotonicNow());
+  // A thousand moves at once take longer than anybody would wait for one.
+  Controller controller({.operation_timeout = absl::Minutes(10)}, snapshot, world, MonotonicNow());
   ASSIGN_OR_RETURN(const auto metrics, Metrics::Serve(config.metrics));
   world.CountIn(*metrics);
   runner.OnFlushed([&](Controller&) { clients.Flushed(); });
