@@ -33,10 +33,12 @@ bool LockMemory() {
   mallopt(M_TRIM_THRESHOLD, -1);
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TOP_PAD, static_cast<int>(kHeapReserve));
+#ifndef __SANITIZE_ADDRESS__  // whose shadow is terabytes
   if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
     spdlog::error("cannot lock memory: {}; run as root or with CAP_IPC_LOCK", std::strerror(errno));
     return false;
   }
+#endif
   if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0) {
     spdlog::warn("PR_SET_IO_FLUSHER refused ({}): needs CAP_SYS_RESOURCE; under memory pressure, I/O may be slower",
                  std::strerror(errno));

@@ -35,11 +35,6 @@ struct Kind {
 template <class World>
 class ContractTest : public ::testing::TestWithParam<Kind<World>> {
  protected:
-  void SetUp() override {
-#ifdef __SANITIZE_ADDRESS__
-    if (std::string_view(this->GetParam().name) == "Local") GTEST_SKIP() << "flocker-lun cannot lock its memory there";
-#endif
-  }
   Array& array() { return world_->array(); }
   LunAddress MustGrant(const Grant& grant) {
     const auto address = array().Grant(id_, grant);
