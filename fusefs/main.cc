@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -115,11 +116,15 @@ absl::Status Serve(const Flags& flags) {
   }
   session->Start();
 
-  struct stat root {};
-  if (stat(flags.mountpoint.c_str(), &root) != 0) return ErrnoStatus(errno, absl::StrCat("stat ", flags.mountpoint));
+  // Without a request to the tree: one that is killed while it waits for an answer of its own does not die, and no
+  // successor comes.
+  struct statx root {};
+  if (statx(AT_FDCWD, flags.mountpoint.c_str(), AT_STATX_DONT_SYNC, 0, &root) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("statx ", flags.mountpoint));
+  }
   rpc::TreeHello hello;
   hello.set_pid(getpid());
-  hello.set_fuse_device(root.st_dev);
+  hello.set_fuse_device(makedev(root.stx_dev_major, root.stx_dev_minor));
   hello.set_mountpoint(flags.mountpoint);
   filesystem.Connect(flags.agent, hello);
 

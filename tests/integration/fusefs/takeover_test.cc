@@ -457,6 +457,17 @@ TEST_F(Takeover, OpenFilesWaitWhileTheCatalogueIsNotFilledYet) {
   agent_->Ungate(data_.id);
 }
 
+// Killed while it waited for an answer of its own it would not die, and the agent would wait for its end.
+TEST_F(Takeover, StartsWithoutAnAnswerOfTheTrees) {
+  daemon_->Kill();
+  const unique_fd silent(open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  const std::string options = absl::StrCat("fd=", silent.get(), ",rootmode=40000,user_id=0,group_id=0");
+  const std::string tree = scratch_ / "flocker";
+  ASSERT_EQ(mount("silent", tree.c_str(), "fuse.silent", MS_NOSUID | MS_NODEV, options.c_str()), 0) << errno;
+  const absl::Cleanup uncover = [&] { umount2(tree.c_str(), MNT_DETACH); };
+  ASSERT_NO_FATAL_FAILURE(StartSuccessor());
+}
+
 TEST_F(Takeover, AnOrderlyHandOverFailsNothing) {
   std::atomic<bool> stop{false};
   std::vector<std::future<int>> users;
