@@ -26,6 +26,8 @@ target_include_directories(flocker_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(flocker_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   target_compile_options(flocker_options INTERFACE -Wthread-safety)
+  # Or no two clones' precompiled headers are alike, and the cache is of no use.
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:SHELL:-Xclang -fno-pch-timestamp>")
 else()
   # g++ 12 reports these from inside inlined library code (absl::StatusOr, std::string) where nothing is wrong, and the
   # missing fields of designated initializers, whose very point is to leave members at their defaults.
@@ -45,16 +47,18 @@ if(FLOCKER_SANITIZE)
     # operator+). The other presets stop at warnings.
     target_compile_options(flocker_options INTERFACE -Wno-error)
   endif()
+  if(FLOCKER_SANITIZE MATCHES address AND CMAKE_CXX_COMPILER_ID MATCHES Clang)
+    add_compile_definitions(__SANITIZE_ADDRESS__)  # as g++ says it
+  endif()
   if(FLOCKER_SANITIZE MATCHES thread)
     # ThreadSanitizer knows no fences, and g++ says so for each of Asio's, which our one thread per context does without.
     add_compile_definitions(BOOST_ASIO_DISABLE_FENCED_BLOCK)
   endif()
 endif()
 
-option(FLOCKER_FUZZ "Build the fuzz targets alone (clang)" OFF)
+option(FLOCKER_FUZZ "Build the fuzz targets as well (clang)" OFF)
 if(FLOCKER_FUZZ)
-  add_compile_options(-fsanitize=fuzzer-no-link,address -fno-omit-frame-pointer -g1)
-  add_link_options(-fsanitize=address)
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
 option(FLOCKER_FAULTS "Compile in the fault points of engine/base/fault_points.h: for tests, never for a release" OFF)
