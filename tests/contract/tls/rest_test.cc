@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
+#include "engine/http/http_server.h"
+#include "engine/rpc/tls_context.h"
 #include "tests/contract/tls/handshake.h"
 #include "tests/contract/tls/world.h"
 #include "tests/harness/http_client.h"
@@ -42,6 +44,27 @@ TEST(RestOverTls, UsersAreLetInAndNobodyElse) {
   EXPECT_TRUE(world.Says("rule 'signer'"));
   EXPECT_EQ(HttpClient(port).Get("/v1/version").status, 0) << "without TLS there is no answer";
   EXPECT_TRUE(ask(ada).ok()) << "and none of that disturbs who may";
+}
+
+TEST(RestOverTls, WhoIdlesForTooLongIsToldThatItEnds) {
+  const Authority authority = *Authority::Make("mycluster", ValidNow());
+  const auto issue = [&](const Peer& peer) { return *authority.Issue(peer, {"127.0.0.1"}, ValidNow()); };
+  const ScratchDir directory;
+  const CertificateFiles files = FilesIn(directory.path(), Role::kControl);
+  PutFiles(files, authority.Pem()->certificate, issue({Role::kControl, ""}));
+  const auto contexts = TlsContexts::Open(files, {Role::kUser}, "REST");
+  ASSERT_TRUE(contexts.ok()) << contexts.status();
+  const auto server = HttpServer::Start(
+      "127.0.0.1:0", [](const HttpRequest&, const HttpServer::Answer& answer) { answer(JsonReply(200, "{}")); },
+      {.idle_time = absl::Milliseconds(100)}, *contexts);
+  ASSERT_TRUE(server.ok()) << server.status();
+  for (const int version : {TLS1_3_VERSION, TLS1_2_VERSION}) {
+    const auto end =
+        Shake((*server)->port(),
+              {.keyed = issue({Role::kUser, "ada"}), .max_version = version, .request = kRequest, .to_the_end = true});
+    ASSERT_TRUE(end.ok()) << end.status();
+    EXPECT_TRUE(end->farewell) << end->protocol;
+  }
 }
 
 }  // namespace
