@@ -46,6 +46,9 @@ class Array {
 
   virtual absl::StatusOr<PoolCapacity> Capacity() = 0;
 
+  // OK when it would do now what it is told to. Cheap, however much it holds.
+  virtual absl::Status Answers() { return Capacity().status(); }
+
   // A thin LUN of `size` bytes that reads as zeroes, and its record beside it, both durable. A LUN of that size that
   // exists is left as it is; AlreadyExists when it has another.
   virtual absl::Status Create(const DatasetId& id, uint64_t size, const std::string& record) = 0;

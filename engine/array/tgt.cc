@@ -85,6 +85,8 @@ absl::StatusOr<std::optional<TgtTarget>> TgtArray::Find(const DatasetId& id) {
 
 absl::StatusOr<PoolCapacity> TgtArray::Capacity() { return pool_.Capacity(); }
 
+absl::Status TgtArray::Answers() { return tgtadm_.Answers(); }
+
 absl::Status TgtArray::Create(const DatasetId& id, uint64_t size, const std::string& record) {
   return pool_.CreateWithRecord(id, size, record);
 }

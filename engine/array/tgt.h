@@ -35,6 +35,7 @@ class TgtArray final : public Array {
   TgtArray& operator=(const TgtArray&) = delete;
 
   absl::StatusOr<PoolCapacity> Capacity() override;
+  absl::Status Answers() override;
   absl::Status Create(const DatasetId& id, uint64_t size, const std::string& record) override;
   absl::Status Resize(const DatasetId& id, uint64_t size) override;
   absl::Status Destroy(const DatasetId& id) override;

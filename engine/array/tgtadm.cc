@@ -47,6 +47,8 @@ absl::Status Tgtadm::Change(const std::string& op, const std::string& mode, cons
                                              absl::StripAsciiWhitespace(output)));
 }
 
+absl::Status Tgtadm::Answers() const { return Run("show", "system", {}).status(); }
+
 absl::StatusOr<std::vector<TgtTarget>> Tgtadm::Targets() const {
   ASSIGN_OR_RETURN(const std::string output, Run("show", "target", {}));
   auto targets = ParseTgtTargets(output);

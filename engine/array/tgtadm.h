@@ -17,6 +17,7 @@ class Tgtadm {
  public:
   Tgtadm(const Shell& shell, int control_number) : shell_(shell), control_number_(control_number) {}
 
+  absl::Status Answers() const;  // whether it does; tgtd's work for that grows with nothing
   absl::StatusOr<std::vector<TgtTarget>> Targets() const;
   absl::Status NewTarget(uint32_t tid, const std::string& name) const;
   absl::Status DeleteTarget(uint32_t tid) const;  // refused while a session is alive

@@ -195,7 +195,7 @@ absl::Status Serve(const Config& config, char** argv) {
   controller.RememberRefusals(recent);
   std::unique_ptr<Metrics> metrics;
   if (!config.metrics.empty()) {
-    ASSIGN_OR_RETURN(metrics, Metrics::Serve(config.metrics));
+    ASSIGN_OR_RETURN(metrics, Metrics::Serve(config.metrics, array));
     metrics->Show(controller);
     world.CountIn(*metrics);
   }

@@ -26,14 +26,14 @@ constexpr absl::Duration kArrayPatience = absl::Seconds(30);
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Metrics>> Metrics::Serve(const std::string& address) {
-  std::unique_ptr<Metrics> metrics(new Metrics);
+absl::StatusOr<std::unique_ptr<Metrics>> Metrics::Serve(const std::string& address, Array& array) {
+  std::unique_ptr<Metrics> metrics(new Metrics(array));
   ASSIGN_OR_RETURN(metrics->monitor_, Monitor::Serve(address, {metrics->registry_},
                                                      [self = metrics.get()] { return self->WhyNotReady(); }));
   return metrics;
 }
 
-Metrics::Metrics()
+Metrics::Metrics(Array& array)
     : strays_(prometheus::BuildCounter()
                   .Name("flocker_strays_total")
                   .Help("Things of ours found on nodes and array that nobody accounted for; 0 in a healthy cluster")
@@ -73,9 +73,12 @@ Metrics::Metrics()
                    .Name("flocker_commit_seconds")
                    .Help("How long changes took to be on disk")
                    .Register(*registry_)
-                   .Add({}, kSeconds)) {}
+                   .Add({}, kSeconds)),
+      probe_(array) {}
 
-std::vector<std::string> Metrics::WhyNotReady() const {
+std::vector<std::string> Metrics::WhyNotReady() {
+  const std::string now = probe_.Error();
+  if (!now.empty()) return {absl::StrCat("the array does not answer: ", now)};
   const MutexLock lock(mutex_);
   if (!array_error_.empty()) return {absl::StrCat("the array does not answer: ", array_error_)};
   if (array_answered_ == -absl::InfiniteDuration()) return {"the array has not answered yet"};

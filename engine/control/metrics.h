@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/base/mutex.h"
+#include "engine/control/array_probe.h"
 #include "engine/http/monitor.h"
 #include "engine/model/event.h"
 
@@ -23,9 +24,9 @@ class Controller;
 
 class Metrics {
  public:
-  // Serves at host:port, on a thread of its own. Ready is control when the array has answered lately. An error when
-  // nobody can listen there.
-  static absl::StatusOr<std::unique_ptr<Metrics>> Serve(const std::string& address);
+  // Serves at host:port, on a thread of its own. Ready is control when the array has answered lately, which must
+  // outlive this. An error when nobody can listen there.
+  static absl::StatusOr<std::unique_ptr<Metrics>> Serve(const std::string& address, Array& array);
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
@@ -36,8 +37,8 @@ class Metrics {
   void Count(const std::vector<Event>& events, absl::Duration commit);
 
  private:
-  Metrics();
-  std::vector<std::string> WhyNotReady() const EXCLUDES(mutex_);
+  explicit Metrics(Array& array);
+  std::vector<std::string> WhyNotReady() EXCLUDES(mutex_);
 
   const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   prometheus::Counter& strays_;
@@ -50,7 +51,8 @@ class Metrics {
   prometheus::Family<prometheus::Histogram>& steps_;
   prometheus::Histogram& commits_;
 
-  mutable Mutex mutex_;
+  ArrayProbe probe_;
+  Mutex mutex_;
   absl::Duration array_answered_ GUARDED_BY(mutex_) = -absl::InfiniteDuration();  // by MonotonicNow
   std::string array_error_ GUARDED_BY(mutex_);
   std::unique_ptr<Monitor> monitor_;  // last: its thread uses the above

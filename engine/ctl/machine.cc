@@ -6,6 +6,10 @@
 #include <unistd.h>
 
 #include <linux/capability.h>
+#include <yaml-cpp/yaml.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -25,6 +29,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr char kControl[] = "flocker-control";  // 15 bytes, as many as the kernel keeps of a name
+constexpr char kControlYml[] = "/etc/flocker/control.yml";
 constexpr int kPorts[] = {4523, 4524};  // flocker-v1.md's two, DESIGN §3
 
 std::string OpenError(const char* path) {
@@ -108,7 +114,38 @@ std::string OwnerOf(int port, const std::map<pid_t, std::string>& processes) {
   return "a process that only root may see";
 }
 
+bool RunsLocalArray(const std::map<pid_t, std::string>& processes) {
+  for (const auto& [pid, name] : processes) {
+    if (name != kControl) continue;
+    const auto line = ReadFile(absl::StrCat("/proc/", pid, "/cmdline"));
+    if (!line.ok()) continue;  // it ended meanwhile
+    // proc(5): each argument ends in a NUL.
+    std::vector<std::string> arguments = absl::StrSplit(absl::StripSuffix(*line, absl::string_view("\0", 1)), '\0');
+    arguments.erase(arguments.begin());
+    return HasLocalArray(std::move(arguments), absl::StrCat("/proc/", pid, "/cwd"), kControlYml);
+  }
+  return HasLocalArray({}, "/", kControlYml);
+}
+
 }  // namespace
+
+bool HasLocalArray(std::vector<std::string> arguments, const std::string& directory, const std::string& default_file) {
+  std::string array;
+  std::string file = arguments.empty() ? default_file : "";
+  CLI::App control;
+  control.set_help_flag();
+  control.allow_extras();
+  control.add_option("--array", array);
+  control.add_option("-c,--config", file);
+  try {
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
+    control.parse(std::move(arguments));
+    if (array.empty() && !file.empty()) array = YAML::LoadFile(fs::path(directory) / file)["array"].as<std::string>("");
+  } catch (const CLI::Error&) {
+  } catch (const YAML::Exception&) {
+  }
+  return array == "local";
+}
 
 MachineFacts ReadMachine(const std::set<MachineRole>& roles) {
   MachineFacts facts;
@@ -122,15 +159,16 @@ MachineFacts ReadMachine(const std::set<MachineRole>& roles) {
   facts.fuse_control = stat("/sys/fs/fuse/connections", &control) == 0 && stat("/sys/fs/fuse", &parent) == 0 &&
                        control.st_dev != parent.st_dev;  // a mount of its own
   facts.may_grow = HasCapability(CAP_SYS_RESOURCE);
-  for (const MachineRole role : roles) {
-    for (const std::string& program : ProgramsOf(role)) {
-      if (!InPath(program)) facts.missing_programs.push_back(program);
-    }
-  }
   const auto processes = Processes();
   for (const auto& [pid, comm] : processes) {
     if (!absl::StartsWith(comm, "flocker-") && comm != "tgtd") continue;
     facts.daemons.push_back({.name = comm, .pid = pid, .host_mounts = SameMounts(pid)});
+  }
+  facts.local_array = RunsLocalArray(processes);
+  for (const MachineRole role : roles) {
+    for (const std::string& program : ProgramsOf(role, facts.local_array)) {
+      if (!InPath(program)) facts.missing_programs.push_back(program);
+    }
   }
   for (const int port : kPorts) facts.ports.push_back({.port = port, .owner = OwnerOf(port, processes)});
   return facts;

@@ -32,6 +32,7 @@ struct MachineFacts {
   bool fuse_control = false;                  // /sys/fs/fuse/connections shows the connections
   std::string loop_error;                     // the same of /dev/loop-control
   bool may_grow = false;                      // CAP_SYS_RESOURCE
+  bool local_array = false;                   // flocker-control, if it runs, or else its file, says `array: local`
   std::vector<std::string> missing_programs;  // of ProgramsOf(role)
   std::vector<DaemonFacts> daemons;           // flocker-… and tgtd
   std::vector<PortFacts> ports;               // those that flocker-control listens on
@@ -41,7 +42,12 @@ struct MachineFacts {
 std::set<MachineRole> RolesOf(const MachineFacts& facts);
 
 // What its daemons call, without a path.
-std::vector<std::string> ProgramsOf(MachineRole role);
+std::vector<std::string> ProgramsOf(MachineRole role, bool local_array);
+
+// Whether a flocker-control with these arguments, its own name not among them, started in `directory`, keeps datasets
+// in files of its machine. Reads the settings' file that they name, `default_file` if there are none; one that cannot
+// be read says nothing.
+bool HasLocalArray(std::vector<std::string> arguments, const std::string& directory, const std::string& default_file);
 
 // Looks; changes nothing. `roles`: whose programs to look for.
 MachineFacts ReadMachine(const std::set<MachineRole>& roles);

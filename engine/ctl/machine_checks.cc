@@ -78,10 +78,11 @@ void CheckControl(const MachineFacts& facts, std::vector<Check>& checks) {
   bool tgtd = false;
   for (const DaemonFacts& daemon : facts.daemons) tgtd = tgtd || daemon.name == "tgtd";
   checks.push_back(
-      tgtd ? Good("tgtd", "runs")
-           : Bad("tgtd", "does not run here",
-                 "start tgtd, as in 'tgtd -t 2'; if the array head is another machine, ask doctor there; with "
-                 "`array: local` in control.yml none is needed"));
+      facts.local_array ? Good("tgtd", "not needed: the array is local")
+      : tgtd            ? Good("tgtd", "runs")
+                        : Bad("tgtd", "does not run here",
+                              "start tgtd, as in 'tgtd -t 2'; if the array head is another machine, ask doctor there; with "
+                                         "`array: local` in control.yml none is needed"));
   for (const PortFacts& port : facts.ports) {
     const std::string subject = absl::StrCat("port ", port.port);
     if (port.owner.empty()) {
@@ -107,13 +108,14 @@ std::set<MachineRole> RolesOf(const MachineFacts& facts) {
   return roles;
 }
 
-std::vector<std::string> ProgramsOf(MachineRole role) {
+std::vector<std::string> ProgramsOf(MachineRole role, bool local_array) {
   switch (role) {
     case MachineRole::kClient:
       return {};
     case MachineRole::kNode:
       return {"mkfs.ext4", "e2fsck", "resize2fs"};
     case MachineRole::kControl:
+      if (local_array) return {};
       return {"tgtadm"};
   }
   return {};

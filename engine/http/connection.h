@@ -7,6 +7,7 @@
 #include <atomic>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -30,6 +31,7 @@ namespace http = beast::http;
 using beast::error_code;
 
 inline constexpr size_t kReadAhead = 4096;
+inline constexpr asio::steady_timer::time_point kNever = asio::steady_timer::time_point::max();
 inline constexpr std::chrono::seconds kLinger{2};  // for a client to stop sending and read why it was refused
 
 // What the connections of a server share; on its thread alone, but for the count.
@@ -84,9 +86,15 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   void Await() {
     ToBeHeard();
     if (buffer_.size() != 0) return ReadHeader();  // the next request came with the last
-    Expire(shared_->limits.one_request ? shared_->limits.request_time : shared_->limits.idle_time);
+    if (shared_->limits.one_request) {
+      Expire(shared_->limits.request_time);
+    } else {
+      Idle();
+    }
     stream_.async_read_some(buffer_.prepare(kReadAhead), Then([](Connection& self, error_code error, size_t n) {
-                              if (error == asio::error::eof) return self.Shut();
+                              const bool idled = error && self.IdledOut();
+                              self.idle_.expires_at(kNever);
+                              if (error == asio::error::eof || idled) return self.Shut();
                               if (error) return;
                               self.buffer_.commit(n);
                               self.ReadHeader();
@@ -106,6 +114,17 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
   void Expire(absl::Duration after) {
     beast::get_lowest_layer(stream_).expires_after(absl::ToChronoNanoseconds(after));
   }
+
+  // Expire would just close the socket: here there is a farewell to be said, and nobody waits for us.
+  void Idle() {
+    beast::get_lowest_layer(stream_).expires_never();
+    idle_.expires_after(absl::ToChronoNanoseconds(shared_->limits.idle_time));
+    idle_.async_wait([waiting = this->weak_from_this()](error_code) {
+      const auto self = waiting.lock();
+      if (self != nullptr && self->IdledOut()) beast::get_lowest_layer(self->stream_).cancel();
+    });
+  }
+  bool IdledOut() const { return idle_.expiry() <= asio::steady_timer::clock_type::now(); }
 
   void ToBeHeard() {
     HasSpoken();
@@ -241,6 +260,7 @@ class Connection : public std::enable_shared_from_this<Connection<Stream>> {
 
   const std::shared_ptr<Shared> shared_;
   Stream stream_;
+  asio::steady_timer idle_{stream_.get_executor(), kNever};
   uint64_t silent_ = 0;  // its number in Shared::silent, while it is there
   beast::flat_buffer buffer_;
   std::optional<Parser> parser_;  // a fresh one for every request

@@ -154,7 +154,7 @@ absl::Status Serve(const Config& config) {
   ControlWorld world(runner, *store, array, agents, calls, Room(config.data, 0));
   // A thousand moves at once take longer than anybody would wait for one.
   Controller controller({.operation_timeout = absl::Minutes(10)}, snapshot, world, MonotonicNow());
-  ASSIGN_OR_RETURN(const auto metrics, Metrics::Serve(config.metrics));
+  ASSIGN_OR_RETURN(const auto metrics, Metrics::Serve(config.metrics, array));
   world.CountIn(*metrics);
   runner.OnFlushed([&](Controller&) { clients.Flushed(); });
   grpc::ServerBuilder builder;

@@ -2,7 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
+#include "engine/http/http_server.h"
+#include "engine/rpc/tls_context.h"
 #include "tests/contract/tls/handshake.h"
 #include "tests/contract/tls/world.h"
 #include "tests/harness/http_client.h"
@@ -42,6 +47,53 @@ TEST(RestOverTls, UsersAreLetInAndNobodyElse) {
   EXPECT_TRUE(world.Says("rule 'signer'"));
   EXPECT_EQ(HttpClient(port).Get("/v1/version").status, 0) << "without TLS there is no answer";
   EXPECT_TRUE(ask(ada).ok()) << "and none of that disturbs who may";
+}
+
+// The HTTP server alone, with limits of a test's own.
+class HttpOverTls : public ::testing::Test {
+ protected:
+  void Serve(const HttpLimits& limits) {
+    const CertificateFiles files = FilesIn(directory_.path(), Role::kControl);
+    PutFiles(files, authority_.Pem()->certificate, Issue({Role::kControl, ""}));
+    const auto contexts = TlsContexts::Open(files, {Role::kUser}, "REST");
+    ASSERT_TRUE(contexts.ok()) << contexts.status();
+    auto server = HttpServer::Start(
+        "127.0.0.1:0", [](const HttpRequest&, const HttpServer::Answer& answer) { answer(JsonReply(200, "{}")); },
+        limits, *contexts);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+  KeyedCertificate Issue(const Peer& peer) const { return *authority_.Issue(peer, {"127.0.0.1"}, ValidNow()); }
+
+  const ScratchDir directory_;
+  const Authority authority_ = *Authority::Make("mycluster", ValidNow());
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(HttpOverTls, WhoIdlesForTooLongIsToldThatItEnds) {
+  Serve({.idle_time = absl::Milliseconds(100)});
+  for (const int version : {TLS1_3_VERSION, TLS1_2_VERSION}) {
+    const auto end =
+        Shake(server_->port(),
+              {.keyed = Issue({Role::kUser, "ada"}), .max_version = version, .request = kRequest, .to_the_end = true});
+    ASSERT_TRUE(end.ok()) << end.status();
+    EXPECT_TRUE(end->farewell) << end->protocol;
+  }
+}
+
+TEST_F(HttpOverTls, WhoShakesNoHandsIsInNobodysWayAndCutOff) {
+  Serve({.request_time = absl::Seconds(5), .connections = 64});
+  std::vector<std::unique_ptr<HttpClient>> silent;
+  for (int i = 0; i < 200; ++i) {
+    silent.push_back(std::make_unique<HttpClient>(server_->port()));
+    ASSERT_TRUE(silent.back()->SendRaw("\x16")) << i;  // as a hello begins (RFC 8446, section 5.1)
+  }
+  const auto answer = Shake(server_->port(), {.keyed = Issue({Role::kUser, "ada"}), .request = kRequest});
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_THAT(answer->first, StartsWith("HTTP/1.1 200 OK"));
+  EXPECT_TRUE(silent.front()->ClosedWithin(absl::Seconds(2))) << "to make room";
+  EXPECT_FALSE(silent.back()->ClosedWithin(absl::Milliseconds(50)));
+  EXPECT_TRUE(silent.back()->ClosedWithin(absl::Seconds(15))) << "too slow";
 }
 
 }  // namespace

@@ -84,6 +84,11 @@ TEST_F(LocalArrayCluster, RestartsOfControlAndAgentChangeNothing) {
   EXPECT_EQ(cluster_.LunServer("db"), server);
 }
 
+TEST_F(LocalArrayCluster, DoctorAsksForNoTgtd) {
+  const CommandResult checked = cluster_.Ctl({"doctor", "--for", "control"});
+  EXPECT_TRUE(absl::StrContains(checked.output, "ok       tgtd: not needed")) << checked.output;
+}
+
 class IscsiAgents : public LocalArrayCluster {
  protected:
   IscsiAgents() : LocalArrayCluster({.agent_flags = {"--backend", "iscsi"}}) {}

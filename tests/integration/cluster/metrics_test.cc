@@ -1,9 +1,11 @@
 // What a monitor reads of a node, and of control.
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "engine/base/unique_fd.h"
 #include "tests/harness/metrics_page.h"
 #include "tests/harness/tgtd.h"
@@ -101,6 +103,40 @@ TEST_F(ControlMetricsPage, SaysThatTheArrayIsAway) {
   EXPECT_THAT(Readiness(Address()), HasSubstr("the array does not answer: "));
   cluster_.array().Start();
   EXPECT_TRUE(answers(" 200 ")) << Readiness(Address());
+}
+
+class ReadinessOfControl : public ClusterTest {
+ protected:
+  // The reconciler's own look at the array is far away.
+  ReadinessOfControl() : ClusterTest({.control_flags = {"--metrics", Address(), "--reconcile-interval", "3600"}}) {}
+
+  // Within seconds, while nobody who asks is kept waiting.
+  ::testing::AssertionResult Becomes(const char* status) {
+    return Eventually(absl::Seconds(8), [&] {
+      const absl::Time asked = absl::Now();
+      const std::string answer = Readiness(Address());
+      EXPECT_LT(absl::Now() - asked, absl::Seconds(2)) << answer;
+      return absl::StrContains(answer, status);
+    });
+  }
+};
+
+TEST_F(ReadinessOfControl, FollowsTgtdWithinSeconds) {
+  EXPECT_TRUE(Becomes(" 200 ")) << Readiness(Address());
+  cluster_.array().Kill();
+  EXPECT_TRUE(Becomes(" 503 "));
+  EXPECT_THAT(Readiness(Address()), HasSubstr("the array does not answer: tgtadm"));
+  cluster_.array().Start();
+  EXPECT_TRUE(Becomes(" 200 ")) << Readiness(Address());
+}
+
+TEST_F(ReadinessOfControl, WaitsForNoTgtdThatHangs) {
+  EXPECT_TRUE(Becomes(" 200 ")) << Readiness(Address());
+  ASSERT_EQ(kill(cluster_.array().pid(), SIGSTOP), 0);
+  EXPECT_TRUE(Becomes(" 503 "));
+  ASSERT_EQ(kill(cluster_.array().pid(), SIGCONT), 0);
+  EXPECT_TRUE(Eventually(absl::Seconds(20), [] { return absl::StrContains(Readiness(Address()), " 200 "); }))
+      << Readiness(Address());
 }
 
 }  // namespace

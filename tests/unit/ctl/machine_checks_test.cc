@@ -2,11 +2,14 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "engine/base/file.h"
 #include "engine/ctl/machine.h"
+#include "tests/harness/scratch.h"
 
 namespace flocker {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -79,6 +82,8 @@ TEST(CheckMachine, NamesWhoHasThePortAndThatTgtdIsMissing) {
   facts = GoodMachine();
   facts.daemons.pop_back();
   EXPECT_EQ(OnlyWrong(facts).subject, "tgtd");
+  facts.local_array = true;
+  EXPECT_THAT(Wrong(facts), IsEmpty()) << "it has no use for one";
   facts = GoodMachine();
   facts.missing_programs = {"mkfs.ext4"};
   EXPECT_THAT(OnlyWrong(facts).found, HasSubstr("mkfs.ext4"));
@@ -92,6 +97,35 @@ TEST(RolesOf, AreToldByWhatRuns) {
   EXPECT_EQ(RolesOf(GoodMachine()), (std::set{MachineRole::kNode, MachineRole::kControl}));
   EXPECT_EQ(RolesOf({.root = true}), std::set{MachineRole::kNode});
   EXPECT_EQ(RolesOf({.root = false}), std::set{MachineRole::kClient});
+}
+
+TEST(ProgramsOf, AreThoseOfTheArray) {
+  EXPECT_THAT(ProgramsOf(MachineRole::kControl, false), ElementsAre("tgtadm"));
+  EXPECT_THAT(ProgramsOf(MachineRole::kControl, true), IsEmpty());
+}
+
+TEST(HasLocalArray, IsToldByTheCommandLineAndThenByTheFile) {
+  const testing::ScratchDir scratch;
+  const auto file = [&](const std::string& name, const std::string& text) {
+    EXPECT_TRUE(ReplaceFile(scratch / name, "version: 1\n" + text).ok());
+    return scratch / name;
+  };
+  const std::string local = file("local.yml", "listen: [a, b]\narray: local # no tgt\n");
+  const std::string tgt = file("tgt.yml", "array: tgt\n");
+  const std::string silent = file("silent.yml", "pool: /srv\n");
+  const auto has = [&](const std::vector<std::string>& arguments, const std::string& default_file) {
+    return HasLocalArray(arguments, scratch.path(), default_file);
+  };
+  EXPECT_TRUE(has({}, local));
+  EXPECT_FALSE(has({}, tgt));
+  EXPECT_FALSE(has({}, silent));
+  EXPECT_TRUE(has({"-c", local}, tgt));
+  EXPECT_TRUE(has({"--listen", "a:1", "--config=local.yml", "--adopt"}, tgt)) << "from where it was started";
+  EXPECT_FALSE(has({"--pool", "/srv"}, local)) << "with arguments, control reads no file that they do not name";
+  EXPECT_TRUE(has({"--pool", "/srv", "--array", "local", "--group-listen", "unix:/a"}, tgt));
+  EXPECT_FALSE(has({"-c", local, "--array=tgt"}, local));
+  EXPECT_FALSE(has({"-c", file("broken.yml", "array: [local\n")}, local));
+  EXPECT_FALSE(has({"-c", scratch / "nothing.yml"}, local));
 }
 
 TEST(ReadMachine, ReadsThisOne) {
