@@ -174,7 +174,9 @@ absl::Status Holding::MountHere() {
   request.device = loop.path();
   request.mounted_at = FormatPath();
   RETURN_IF_ERROR(MountFilesystem(request));
-  RETURN_IF_ERROR(UnmountFilesystem(FormatPath()));
+  // A tool's passing probe may be in it: then the release takes it away.
+  if (const absl::Status gone = UnmountFilesystem(FormatPath()); !gone.ok() && CauseOf(gone) != Cause::kBusy)
+    return gone;
   context_.publish(id_, serial_, mount_epoch_);
   return absl::OkStatus();
 }
@@ -210,7 +212,7 @@ absl::Status Holding::GateTree() {
 }
 
 absl::Status Holding::Scan() {
-  RETURN_IF_ERROR(UnmountFilesystem(FormatPath()));  // where an agent that died left it
+  RETURN_IF_ERROR(UnmountFilesystem(FormatPath()));  // where an agent that died, or a passing probe, left it
   ASSIGN_OR_RETURN(const std::vector<Holder> holders, FindHolders(Query()));
   if (holders.empty()) return absl::OkStatus();
   return Refuse(Cause::kBusy, absl::StrCat(Describe(holders), kRemedy));
