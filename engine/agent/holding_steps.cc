@@ -112,8 +112,10 @@ absl::Status Holding::Format() {
   ASSIGN_OR_RETURN(const LoopDevice loop, Loop());
   // An agent that was killed within LOOP_CONFIGURE left a device of no size: the kernel's question for it was cut
   // short.
-  RETURN_IF_ERROR(GrowLoop(loop));
-  RETURN_IF_ERROR(UnmountFilesystem(FormatPath()));  // where an agent that died left it
+  ASSIGN_OR_RETURN(const uint64_t size, SizeOf(loop));
+  if (const std::shared_ptr<LunServer> server = lun(); server == nullptr || server->size() != size) {
+    RETURN_IF_ERROR(GrowLoop(loop));
+  }
   bool formatted = false;
   FreshRoot root;
   {
@@ -122,20 +124,20 @@ absl::Status Holding::Format() {
     if (!formatted && !order_) return absl::FailedPreconditionError("waits for control's order");
     if (order_) root = {.uid = order_->root_uid, .gid = order_->root_gid, .mode = order_->root_mode};
   }
-  // A try that was cut short, or whose unmount found a passing probe of some tool's there, left it mounted.
+  // Where a try that was cut short left it.
   RETURN_IF_ERROR(UnmountFilesystem(FormatPath()));
   ASSIGN_OR_RETURN(const Prepared prepared, PrepareFilesystem(loop.path(), id_, formatted));
   if (!prepared.check.empty()) OnLunNotice("checked", prepared.check);
   if (formatted) return MayGrowMounted() ? absl::OkStatus() : GrowBeforeMount(loop);
   FLOCKER_FAULT_POINT("agent.mkfs");
-  // Its root is made ready at a path nobody is told of: only when control has committed that it is formatted does it
-  // come to where users write.
+  // Its root is made ready at a path nobody is told of: only when control has committed that it is formatted does the
+  // mount come to where users write.
   MountRequest request = MountOptions(FormatPath());
   request.device = loop.path();
   request.fresh_root = root;
   RETURN_IF_ERROR(MountFilesystem(request));
   FLOCKER_FAULT_POINT("agent.first-mount");
-  return UnmountFilesystem(request.path);
+  return absl::OkStatus();
 }
 
 // Where it cannot grow once it is mounted. What a resize2fs that failed left behind is looked at before it is mounted.
@@ -170,7 +172,11 @@ absl::Status Holding::MountHere() {
   ASSIGN_OR_RETURN(const LoopDevice loop, Loop());
   MountRequest request = MountOptions(NativePath());
   request.device = loop.path();
+  request.mounted_at = FormatPath();
   RETURN_IF_ERROR(MountFilesystem(request));
+  // A tool's passing probe may be in it: then the release takes it away.
+  if (const absl::Status gone = UnmountFilesystem(FormatPath()); !gone.ok() && CauseOf(gone) != Cause::kBusy)
+    return gone;
   context_.publish(id_, serial_, mount_epoch_);
   return absl::OkStatus();
 }
@@ -206,6 +212,7 @@ absl::Status Holding::GateTree() {
 }
 
 absl::Status Holding::Scan() {
+  RETURN_IF_ERROR(UnmountFilesystem(FormatPath()));  // where an agent that died, or a passing probe, left it
   ASSIGN_OR_RETURN(const std::vector<Holder> holders, FindHolders(Query()));
   if (holders.empty()) return absl::OkStatus();
   return Refuse(Cause::kBusy, absl::StrCat(Describe(holders), kRemedy));

@@ -61,7 +61,7 @@ absl::StatusOr<std::optional<uint64_t>> Pool::Size(const DatasetId& id) const {
   const std::string file = absl::StrCat(id.str(), ".img");
   ASSIGN_OR_RETURN(const std::string output,
                    Run(absl::StrCat("look up ", file),
-                       absl::StrCat("if [ -e ", file, " ]; then stat -c %s ", file, "; else echo none; fi")));
+                       absl::StrCat("if [ -e ", file, " ]; then exec stat -c %s ", file, "; else echo none; fi")));
   if (output == "none\n") return std::nullopt;
   uint64_t size = 0;
   if (!absl::SimpleAtoi(output, &size)) {
@@ -73,8 +73,8 @@ absl::StatusOr<std::optional<uint64_t>> Pool::Size(const DatasetId& id) const {
 absl::Status Pool::Create(const DatasetId& id, uint64_t size) const {
   // ln refuses to replace a name: a backing file is never overwritten, and never seen with another length.
   return Run(absl::StrCat("create ", id.str(), ".img"),
-             absl::StrCat("f=", id.str(), ".img && umask 077 && rm -f $f.new && truncate -s ", size,
-                          " $f.new && sync $f.new && ln $f.new $f && rm $f.new && sync ."))
+             absl::StrCat("f=", id.str(), ".img && umask 077 && if [ -e $f.new ]; then rm $f.new; fi && truncate -s ",
+                          size, " $f.new && sync $f.new && ln $f.new $f && rm $f.new && exec sync ."))
       .status();
 }
 
@@ -109,7 +109,7 @@ absl::Status Pool::GrowTo(const DatasetId& id, uint64_t size) const {
 absl::Status Pool::Remove(const DatasetId& id) const {
   // The file first: while the record is there, the remains can be told from a stranger's.
   return Run(absl::StrCat("remove ", id.str()),
-             absl::StrCat("i=", id.str(), " && rm -f $i.img $i.img.new && rm -f $i.json $i.json.new && sync ."))
+             absl::StrCat("i=", id.str(), " && rm -f $i.img $i.img.new && rm -f $i.json $i.json.new && exec sync ."))
       .status();
 }
 
@@ -120,7 +120,7 @@ absl::Status Pool::WriteRecord(const DatasetId& id, const std::string& record) c
   }
   return Run(absl::StrCat("write ", id.str(), ".json"),
              absl::StrCat("f=", id.str(), ".json && umask 077 && printf %s ", ShellQuote(record),
-                          " >$f.new && sync $f.new && mv -f $f.new $f && sync ."))
+                          " >$f.new && sync $f.new && mv -f $f.new $f && exec sync ."))
       .status();
 }
 

@@ -7,6 +7,19 @@
 #include "absl/strings/str_replace.h"
 
 namespace flocker {
+namespace {
+
+// Without RunCommand's own message, which quotes the command.
+absl::StatusOr<CommandResult> Told(absl::StatusOr<CommandResult> result, const std::string& what,
+                                   const std::string& program, absl::Duration timeout) {
+  if (result.ok()) return result;
+  if (absl::IsDeadlineExceeded(result.status())) {
+    return absl::UnavailableError(absl::StrCat(what, ": no answer within ", absl::FormatDuration(timeout)));
+  }
+  return absl::UnavailableError(absl::StrCat(what, ": cannot run '", program, "'"));
+}
+
+}  // namespace
 
 std::string ShellQuote(std::string_view text) {
   return absl::StrCat("'", absl::StrReplaceAll(absl::string_view(text.data(), text.size()), {{"'", "'\\''"}}), "'");
@@ -19,13 +32,12 @@ absl::StatusOr<CommandResult> Shell::Run(const std::string& what, const std::str
                                          const std::string& input) const {
   std::vector<std::string> argv = prefix_;
   argv.push_back(line);
-  auto result = RunCommand(argv, timeout, input);
-  if (result.ok()) return result;
-  // RunCommand's own message quotes the command.
-  if (absl::IsDeadlineExceeded(result.status())) {
-    return absl::UnavailableError(absl::StrCat(what, ": no answer within ", absl::FormatDuration(timeout)));
-  }
-  return absl::UnavailableError(absl::StrCat(what, ": cannot run '", prefix_[0], "'"));
+  return Told(RunCommand(argv, timeout, input), what, argv[0], timeout);
+}
+
+absl::StatusOr<CommandResult> Shell::RunHere(const std::string& what, const std::vector<std::string>& argv,
+                                             absl::Duration timeout, absl::Duration cpu) const {
+  return Told(RunCommand(argv, timeout, "", cpu), what, argv[0], timeout);
 }
 
 }  // namespace flocker

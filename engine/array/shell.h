@@ -25,6 +25,11 @@ class Shell {
   absl::StatusOr<CommandResult> Run(const std::string& what, const std::string& line, absl::Duration timeout,
                                     const std::string& input = "") const;
 
+  // The same for one program of this machine: without a shell, and with at most `cpu` of processor time, also when this
+  // process has ended. local() alone.
+  absl::StatusOr<CommandResult> RunHere(const std::string& what, const std::vector<std::string>& argv,
+                                        absl::Duration timeout, absl::Duration cpu) const;
+
   // Whether commands run on this machine, without a prefix.
   bool local() const { return local_; }
 

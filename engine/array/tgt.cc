@@ -157,11 +157,15 @@ absl::StatusOr<LunAddress> TgtArray::Grant(const DatasetId& id, const flocker::G
 
 // Nobody is let in before everything is in place: without an account bound, tgt would ask for no password.
 absl::Status TgtArray::Export(const DatasetId& id, const flocker::Grant& grant) {
-  RETURN_IF_ERROR(ForgetAccount(grant.user));
   const uint32_t tid = FreshTid();
   RETURN_IF_ERROR(tgtadm_.NewTarget(tid, TargetName(id)));
   RETURN_IF_ERROR(tgtadm_.NewLun(tid, kLun, pool_.BackingFile(id), id.str()));
-  RETURN_IF_ERROR(tgtadm_.NewAccount(grant.user, grant.secret));
+  absl::Status made = tgtadm_.NewAccount(grant.user, grant.secret);
+  if (absl::IsInternal(made)) {  // there is one: the trace of a crash
+    RETURN_IF_ERROR(tgtadm_.DeleteAccount(grant.user));
+    made = tgtadm_.NewAccount(grant.user, grant.secret);
+  }
+  RETURN_IF_ERROR(made);
   RETURN_IF_ERROR(tgtadm_.BindAccount(tid, grant.user));
   return tgtadm_.Allow(tid, grant.initiator);
 }
@@ -183,6 +187,7 @@ absl::StatusOr<LunAddress> TgtArray::Renew(const DatasetId& id, const flocker::G
 absl::Status TgtArray::Withdraw(const DatasetId& id, const flocker::Grant* only) {
   const absl::Time deadline = SteadyNow() + config_.fence_timeout;
   std::set<uint64_t> cut;
+  bool account_left = only != nullptr;  // for all we know
   while (true) {
     ASSIGN_OR_RETURN(const std::optional<TgtTarget> target, Find(id));
     if (!target) break;
@@ -191,6 +196,7 @@ absl::Status TgtArray::Withdraw(const DatasetId& id, const flocker::Grant* only)
       granted_.erase(id);  // from here on its target may be missing
     }
     RETURN_IF_ERROR(CloseDoor(*target, only));
+    if (account_left && Contains(target->accounts, only->user)) account_left = false;
     RETURN_IF_ERROR(DeleteConnections(*target, only, &cut));
 
     const auto session = std::find_if(target->sessions.begin(), target->sessions.end(), [&](const TgtSession& each) {
@@ -214,7 +220,7 @@ absl::Status TgtArray::Withdraw(const DatasetId& id, const flocker::Grant* only)
     if (SteadyNow() > deadline) return stalled;
     std::this_thread::sleep_for(absl::ToChronoMilliseconds(kPollPause));
   }
-  return only == nullptr ? absl::OkStatus() : ForgetAccount(only->user);
+  return account_left ? ForgetAccount(only->user) : absl::OkStatus();
 }
 
 // Takes the permission to log in away. A login needs both, the entry in the list first: without an account no password

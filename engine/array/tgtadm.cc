@@ -12,25 +12,40 @@ namespace flocker {
 namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(10);
-// It gives up by itself before that: a tgtadm whose tgtd dies in the middle of an answer reads its end for ever, on a
-// whole core (usr/tgtadm.c takes a read of 0 bytes for progress), and may be on the array's head, or not ours any more.
-constexpr char kBounded[] = "exec timeout --kill-after=1 8 tgtadm -C ";
+// It is ended before that, by whom is there: a tgtadm whose tgtd dies in the middle of an answer reads its end for
+// ever, on a whole core (usr/tgtadm.c takes a read of 0 bytes for progress), and may be on the array's head, or not
+// ours any more.
+constexpr absl::Duration kCpu = absl::Seconds(8);
+constexpr char kBounded[] = "exec timeout --kill-after=1 8";
 
 std::string Flag(uint64_t number) { return absl::StrCat(number); }
 
 }  // namespace
 
+// The secret is in the command line of tgtadm, for want of another way.
+absl::StatusOr<CommandResult> Tgtadm::Here(const std::string& shown, std::vector<std::string> argv,
+                                           const std::string* secret) const {
+  if (secret != nullptr) argv.insert(argv.end(), {"--password", *secret});
+  return shell_.RunHere(shown, argv, kTimeout, kCpu);
+}
+
+// There in that of its timeout as well: not in the shell's, nor in that of an ssh to it.
+absl::StatusOr<CommandResult> Tgtadm::There(const std::string& shown, const std::vector<std::string>& argv,
+                                            const std::string* secret) const {
+  std::string line = absl::StrCat(secret != nullptr ? "IFS= read -r secret; " : "", kBounded);
+  for (const std::string& word : argv) absl::StrAppend(&line, " ", ShellQuote(word));
+  if (secret != nullptr) absl::StrAppend(&line, " --password \"$secret\"");
+  return shell_.Run(shown, line, kTimeout, secret != nullptr ? *secret + "\n" : "");
+}
+
 absl::StatusOr<std::string> Tgtadm::Run(const std::string& op, const std::string& mode,
                                         const std::vector<std::string>& words, const std::string* secret) const {
   const std::string shown = absl::StrCat("tgtadm -C ", control_number_, " --op ", op, " --mode ", mode,
                                          words.empty() ? "" : " ", absl::StrJoin(words, " "));
-  // The secret is in the command lines of tgtadm and its timeout, for want of another way: not in the shell's, nor in
-  // that of an ssh to it.
-  std::string line = absl::StrCat(secret != nullptr ? "IFS= read -r secret; " : "", kBounded, control_number_,
-                                  " --lld iscsi --op ", op, " --mode ", mode);
-  for (const std::string& word : words) absl::StrAppend(&line, " ", ShellQuote(word));
-  if (secret != nullptr) absl::StrAppend(&line, " --password \"$secret\"");
-  ASSIGN_OR_RETURN(CommandResult result, shell_.Run(shown, line, kTimeout, secret != nullptr ? *secret + "\n" : ""));
+  std::vector<std::string> argv = {
+      "tgtadm", "-C", Flag(static_cast<uint64_t>(control_number_)), "--lld", "iscsi", "--op", op, "--mode", mode};
+  argv.insert(argv.end(), words.begin(), words.end());
+  ASSIGN_OR_RETURN(CommandResult result, shell_.local() ? Here(shown, argv, secret) : There(shown, argv, secret));
   if (result.exit_code == 0) return std::move(result.output);
   const std::string message = absl::StrCat(shown, ": ", absl::StripAsciiWhitespace(result.output));
   // usr/tgtadm.c, ipc_mgmt_rsp: EINVAL is tgtd's own refusal; everything else means that it was not asked.

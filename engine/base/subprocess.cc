@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -125,6 +126,15 @@ absl::StatusOr<Child> SpawnChild(const ChildOptions& options) {
   Child child;
   const int error = posix_spawnp(&child.pid, argv[0], actions.get(), attributes.get(), argv.data(), environ);
   if (error != 0) return ErrnoStatus(error, absl::StrCat("cannot start ", options.argv[0]));
+  if (options.cpu != absl::InfiniteDuration()) {
+    const auto seconds = static_cast<rlim_t>(absl::ToInt64Seconds(options.cpu));
+    const rlimit limit{seconds, seconds};
+    if (prlimit(child.pid, RLIMIT_CPU, &limit, nullptr) != 0 && errno != ESRCH) {  // ESRCH: it has ended
+      kill(child.pid, SIGKILL);
+      waitpid(child.pid, nullptr, 0);
+      return ErrnoStatus(errno, absl::StrCat("cannot limit ", options.argv[0]));
+    }
+  }
   auto pidfd = OpenPidfd(child.pid);
   if (!pidfd.ok()) return pidfd.status();
   child.pidfd = *std::move(pidfd);
@@ -152,13 +162,14 @@ bool WaitEnd(const unique_fd& pidfd, absl::Duration timeout) {
 }
 
 absl::StatusOr<CommandResult> RunCommand(const std::vector<std::string>& argv, absl::Duration timeout,
-                                         const std::string& input) {
+                                         const std::string& input, absl::Duration cpu) {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return ErrnoStatus(errno, "pipe");
   unique_fd reader(ends[0]);
   unique_fd writer(ends[1]);
   ChildOptions options;
   options.argv = argv;
+  options.cpu = cpu;
   options.output_fd = writer.get();
   unique_fd given;
   if (!input.empty()) {

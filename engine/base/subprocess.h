@@ -20,9 +20,9 @@ struct CommandResult {
 
 // Runs argv[0] (looked up in PATH) to its end; blocks at most `timeout`, then kills it and answers DeadlineExceeded.
 // A non-zero exit is a result, not an error. `input`, of at most 4 KiB, is its standard input: what nobody is to see in
-// a list of processes.
+// a list of processes. `cpu`: as ChildOptions's.
 absl::StatusOr<CommandResult> RunCommand(const std::vector<std::string>& argv, absl::Duration timeout,
-                                         const std::string& input = "");
+                                         const std::string& input = "", absl::Duration cpu = absl::InfiniteDuration());
 
 // The same, but a non-zero exit is an error that quotes the command and its output.
 absl::StatusOr<std::string> RunChecked(const std::vector<std::string>& argv, absl::Duration timeout);
@@ -34,6 +34,8 @@ struct ChildOptions {
   std::vector<std::pair<int, int>> keep;
   int output_fd = -1;        // its standard output and error; -1 means ours
   bool new_session = false;  // setsid: it survives what kills our process group
+  // The processor time it may take, in whole seconds, before the kernel kills it, whether we are still there or not.
+  absl::Duration cpu = absl::InfiniteDuration();
 };
 struct Child {
   pid_t pid = -1;

@@ -84,6 +84,20 @@ absl::StatusOr<unique_fd> MakeDetachedMount(const MountRequest& request) {
   return mount;
 }
 
+// The filesystem as it is mounted at `mounted_at`, or a mount of its own, as a mount that is nowhere yet.
+absl::StatusOr<unique_fd> TakeMount(const MountRequest& request, dev_t device) {
+  if (!request.mounted_at.empty()) {
+    ASSIGN_OR_RETURN(const auto earlier, FindMount(request.mounted_at));
+    if (earlier && earlier->device == device) {
+      unique_fd copy(open_tree(AT_FDCWD, request.mounted_at.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+      if (!copy) return ErrnoStatus(errno, absl::StrCat("cannot copy the mount at ", request.mounted_at));
+      return copy;
+    }
+  }
+  RETURN_IF_ERROR(CheckUuid(request.device, request.id));
+  return MakeDetachedMount(request);
+}
+
 absl::Status FinishRoot(const unique_fd& mount, const FreshRoot& root, const std::string& device) {
   const int finished = CallApart(
       [&] {
@@ -150,8 +164,7 @@ absl::Status MountFilesystem(const MountRequest& request) {
     return Refuse(Cause::kBusy, absl::StrCat(request.path, " is the mountpoint of ", present->source, ", not of ",
                                              request.device, "; unmount that first"));
   }
-  RETURN_IF_ERROR(CheckUuid(request.device, request.id));
-  ASSIGN_OR_RETURN(const unique_fd mount, MakeDetachedMount(request));
+  ASSIGN_OR_RETURN(const unique_fd mount, TakeMount(request, device.st_rdev));
   if (request.fresh_root) RETURN_IF_ERROR(FinishRoot(mount, *request.fresh_root, request.device));
 
   const std::string parent = std::filesystem::path(request.path).parent_path().string();

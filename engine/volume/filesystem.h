@@ -29,6 +29,8 @@ struct MountRequest {
   std::string device;
   DatasetId id;      // the superblock's UUID must be this one, or nothing is mounted
   std::string path;  // from MountPath
+  // Where this attachment may have mounted it before: then that mount is shown at `path` as well.
+  std::string mounted_at;
   bool nodev = true;
   bool nosuid = true;
   std::optional<FreshRoot>

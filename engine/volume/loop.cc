@@ -82,15 +82,15 @@ absl::StatusOr<LoopDevice> Describe(int number) {
   return loop;
 }
 
-// In the child: the queue stands still for it, until every request under way is done.
-int LimitRequestSize(const char* hardware_path, const char* limit_path) {
+// In the child: the queue stands still for it, until every request under way is done. A device keeps its limit when it
+// is detached, and even an idle queue takes some 20 ms to stand still: so it is not set again.
+int LimitRequestSize(const char* limit_path) {
   std::array<char, 32> text{};
-  const int hardware = open(hardware_path, O_RDONLY | O_CLOEXEC);
-  if (hardware < 0 || read(hardware, text.data(), text.size() - 1) <= 0) return errno;
-  const uint64_t limit = std::min<uint64_t>(std::strtoull(text.data(), nullptr, 10), kMaxSectorsKb);
-  const char* end = std::to_chars(text.begin(), text.end(), limit).ptr;
-  const int fd = open(limit_path, O_WRONLY | O_CLOEXEC);
-  return fd >= 0 && write(fd, text.data(), static_cast<size_t>(end - text.data())) > 0 ? 0 : errno;
+  const int fd = open(limit_path, O_RDWR | O_CLOEXEC);
+  if (fd < 0 || read(fd, text.data(), text.size() - 1) <= 0) return errno;
+  if (std::strtoull(text.data(), nullptr, 10) <= kMaxSectorsKb) return 0;
+  const char* end = std::to_chars(text.begin(), text.end(), kMaxSectorsKb).ptr;
+  return pwrite(fd, text.data(), static_cast<size_t>(end - text.data()), 0) > 0 ? 0 : errno;
 }
 
 // The loop driver takes the size from the inode, and on Linux 6.1 (no more on 6.18) does not ask a FUSE server for it:
@@ -196,13 +196,12 @@ absl::StatusOr<LoopDevice> AttachLoop(const std::string& backing_file, uint32_t 
     const std::string path = absl::StrCat("/dev/loop", number);
     const unique_fd device(open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!device) return ErrnoStatus(errno, absl::StrCat("cannot open ", path, " (/dev must be a devtmpfs)"));
-    const std::string hardware = Sysfs(number, "queue/max_hw_sectors_kb");
     const std::string limit = Sysfs(number, "queue/max_sectors_kb");
     const int error = CallApart(
         [&] {
           const int refused = Configure(device, backing_file, config);
           if (refused != 0) return refused;
-          const int unlimited = LimitRequestSize(hardware.c_str(), limit.c_str());
+          const int unlimited = LimitRequestSize(limit.c_str());
           if (unlimited != 0) ioctl(device.get(), LOOP_CLR_FD);
           return unlimited;
         },

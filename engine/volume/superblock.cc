@@ -21,6 +21,7 @@
 namespace flocker {
 namespace {
 
+constexpr off_t kLastLooks = off_t{2} << 20;  // at the device's end: what libblkid looks at there lies in it
 constexpr size_t kFirstMib = size_t{1} << 20;
 static_assert(kExt4SuperblockOffset + kExt4SuperblockSize <= kFirstMib, "one read shows both");
 
@@ -169,8 +170,12 @@ absl::StatusOr<std::optional<Ext4Superblock>> ReadExt4Superblock(const std::stri
 
 absl::StatusOr<ProbeResult> ProbeDevice(const std::string& device) {
   ASSIGN_OR_RETURN(const auto seen, LookApart(device, [](int fd, Seen& found) {
-                     const int error = FindSignature(fd, found);
-                     return error != 0 ? error : ReadFirst(fd, 0, found.first);
+                     // libblkid asks for some twenty small pieces of the beginning and as many of the end, one after
+                     // the other, without reading ahead: each would be a round trip to the array.
+                     const off_t end = lseek(fd, 0, SEEK_END);
+                     posix_fadvise(fd, std::max<off_t>(0, end - kLastLooks), kLastLooks, POSIX_FADV_WILLNEED);
+                     const int error = ReadFirst(fd, 0, found.first);
+                     return error != 0 ? error : FindSignature(fd, found);
                    }));
   ProbeResult result;
   result.signature = seen->signature.data();

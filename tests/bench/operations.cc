@@ -7,6 +7,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
+#include "engine/model/size.h"
 #include "tests/bench/loop_ext4.h"
 #include "tests/bench/sections.h"
 #include "tests/bench/served_file.h"
@@ -19,7 +20,6 @@ namespace {
 constexpr char kFlocker[] = "flocker";
 constexpr char kTools[] = "tools";
 constexpr char kContent[] = "moved";
-constexpr uint64_t kSize = uint64_t{1} << 30;
 
 absl::Status WriteProbe(const std::string& directory) {
   std::ofstream file(directory + "/probe");
@@ -78,7 +78,7 @@ class ByHand : public Life {
       : array_(array), name_(name), path_(array.directory() / (name + ".mnt")) {}
 
   absl::Status Create() override {
-    ASSIGN_OR_RETURN(lun_, array_.Add(name_, kSize, BenchArray::Content::kHoles));
+    ASSIGN_OR_RETURN(lun_, array_.Add(name_, kDefaultSize, BenchArray::Content::kHoles));
     RETURN_IF_ERROR(Attach(LoopExt4::Content::kNew));
     return WriteProbe(path_);
   }

@@ -15,7 +15,7 @@ class Format : public ClusterTest {
   void TearDown() override { kill(cluster_.agent("alpha").pid(), SIGCONT); }
 };
 
-// A try is cut short when the agent is killed there, or when its unmount meets a passing probe of some tool's.
+// A try is cut short when the agent is killed there.
 TEST_F(Format, IsNotHeldUpByWhatAnEarlierTryLeftMounted) {
   const pid_t agent = cluster_.agent("alpha").pid();
   ASSERT_EQ(kill(agent, SIGSTOP), 0);

@@ -48,6 +48,24 @@ TEST_F(Filesystem, IsMountedSafelyAndASecondTimeIsASuccess) {
   ASSERT_OK(UnmountFilesystem(path_));
 }
 
+TEST_F(Filesystem, IsShownWhereItComesToAndGoesWhereItWas) {
+  MakeMounted();
+  ASSERT_TRUE(WriteText(path_ + "/file", "content"));
+  MountRequest next = Request(loop_, 2);
+  next.mounted_at = path_;
+  ASSERT_OK(MountFilesystem(next));
+  ASSERT_OK(UnmountFilesystem(path_));
+  EXPECT_EQ(ReadText(next.path + "/file"), "content");
+  const auto mount = FindMount(next.path);
+  ASSERT_TRUE(mount.ok() && mount->has_value());
+  EXPECT_NE((*mount)->options.find("nosuid,nodev"), std::string::npos) << (*mount)->options;
+  ASSERT_OK(ReleaseFilesystem(next));
+  // Nothing is there any more: it is mounted from the device.
+  ASSERT_OK(MountFilesystem(next));
+  EXPECT_EQ(ReadText(next.path + "/file"), "content");
+  ASSERT_OK(ReleaseFilesystem(next));
+}
+
 TEST_F(Filesystem, ItsPathExistsOnlyWhileItIsMounted) {
   MakeMounted();
   EXPECT_TRUE(std::filesystem::exists(path_));

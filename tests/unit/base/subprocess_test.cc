@@ -29,6 +29,12 @@ TEST(RunCommand, KillsWhatDoesNotEnd) {
   EXPECT_LT(absl::Now() - start, absl::Seconds(20));
 }
 
+TEST(RunCommand, EndsWhatSpinsBeyondItsProcessorTime) {
+  const auto result = RunCommand({"sh", "-c", "while :; do :; done"}, absl::Minutes(2), "", absl::Seconds(1));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->exit_code, 128 + SIGKILL);
+}
+
 TEST(RunCommand, EndsWithTheProcessWhenADaemonKeepsThePipe) {
   const auto result = RunCommand({"sh", "-c", "sleep 5 & echo started"}, absl::Seconds(4));
   ASSERT_TRUE(result.ok()) << result.status();
