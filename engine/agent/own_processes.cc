@@ -1,6 +1,7 @@
 #include "engine/agent/own_processes.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -34,13 +35,17 @@ namespace {
 // whom ours is (in a checkout that somebody built).
 bool RunsOurs(pid_t pid, std::string_view program) {
   const std::string exe = absl::StrCat("/proc/", pid, "/exe");
-  struct stat runs {};
+  struct statx runs {};
   struct stat ours {};
   std::error_code error;
   const std::string name = std::filesystem::read_symlink(exe, error).filename();
   if (error || (name != program && name != absl::StrCat(std::string(program), " (deleted)"))) return false;
-  if (stat(exe.c_str(), &runs) != 0 || stat("/proc/self/exe", &ours) != 0) return false;
-  if ((runs.st_uid != 0 && runs.st_uid != ours.st_uid) || (runs.st_mode & S_IWOTH) != 0) return false;
+  // Without a request: the file may be in our own tree, where nobody answers before we have started a flocker-fs.
+  if (statx(AT_FDCWD, exe.c_str(), AT_STATX_DONT_SYNC, STATX_UID | STATX_MODE, &runs) != 0 ||
+      stat("/proc/self/exe", &ours) != 0) {
+    return false;
+  }
+  if ((runs.stx_uid != 0 && runs.stx_uid != ours.st_uid) || (runs.stx_mode & S_IWOTH) != 0) return false;
   const auto status = ReadFile(absl::StrCat("/proc/", pid, "/status"));
   return status.ok() && absl::StrContains(*status, "\nUid:\t0\t0\t0\t0\n");
 }

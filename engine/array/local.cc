@@ -1,9 +1,11 @@
 #include "engine/array/local.h"
 
+#include <filesystem>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/file.h"
 #include "engine/base/file_claim.h"
 #include "engine/base/status.h"
 
@@ -60,7 +62,12 @@ absl::StatusOr<LunAddress> LocalArray::Grant(const DatasetId& id, const flocker:
   const FileDoor wanted{.open = true, .user = grant.initiator};
   ASSIGN_OR_RETURN(const std::optional<FileDoor> door, DoorOf(file));
   if (door == wanted) return address;
-  ASSIGN_OR_RETURN(const std::optional<pid_t> claimant, ClaimantOf(file));
+  ASSIGN_OR_RETURN(std::optional<pid_t> claimant, ClaimantOf(file));
+  if (!claimant && door && door->open) {
+    // Whom it is open for could begin between this look and the next grant.
+    RETURN_IF_ERROR(SetDoor(file, {.open = false, .user = door->user}));
+    ASSIGN_OR_RETURN(claimant, ClaimantOf(file));
+  }
   if (claimant) {
     return absl::FailedPreconditionError(absl::StrCat("cannot grant ", file, " to ", grant.initiator, ": ",
                                                       SessionOf(door, *claimant),
@@ -88,7 +95,11 @@ absl::Status LocalArray::Withdraw(const DatasetId& id, const flocker::Grant* onl
   const std::string file = pool_.BackingFile(id);
   ASSIGN_OR_RETURN(const std::optional<FileDoor> door, DoorOf(file));
   if (door && only != nullptr && door->user != only->initiator) return absl::OkStatus();
-  if (door && door->open) RETURN_IF_ERROR(SetDoor(file, {.open = false, .user = door->user}));
+  if (door && door->open && !SetDoor(file, {.open = false, .user = door->user}).ok()) {
+    // A full pool has no room for another one. None at all is as good as closed.
+    RETURN_IF_ERROR(RemoveDoor(file));
+    RETURN_IF_ERROR(SyncDirectory(std::filesystem::path(file).parent_path()));
+  }
   RETURN_IF_ERROR(Annotate(WaitUnclaimed(file, kUser, kPatience, config_.fence_timeout),
                            absl::StrCat("cannot withdraw the grant of ", door ? door->user : id.str())));
   return RemoveDoor(file);

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
@@ -33,6 +34,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
 
 absl::Status ReplaceFile(const std::string& path, const std::string& content, mode_t mode) {
   const std::string temporary = absl::StrCat(path, ".new");
+  absl::Cleanup remove = [&] { unlink(temporary.c_str()); };
   {
     const unique_fd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
     if (!fd) return ErrnoStatus(errno, absl::StrCat("cannot create ", temporary));
@@ -47,6 +49,7 @@ absl::Status ReplaceFile(const std::string& path, const std::string& content, mo
   if (rename(temporary.c_str(), path.c_str()) != 0) {
     return ErrnoStatus(errno, absl::StrCat("cannot rename ", temporary, " to ", path));
   }
+  std::move(remove).Cancel();
   const std::string directory = std::filesystem::path(path).parent_path().string();
   return SyncDirectory(directory.empty() ? "." : directory);
 }

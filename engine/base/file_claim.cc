@@ -67,7 +67,8 @@ absl::StatusOr<FileClaim> FileClaim::Take(const std::string& file, const std::st
     return ErrnoStatus(errno, absl::StrCat("cannot lock ", file));
   }
   unique_fd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!watch) return ErrnoStatus(errno, "cannot make an inotify descriptor");
+  if (!watch)
+    return ErrnoStatus(errno, "cannot make an inotify descriptor (see the sysctl fs.inotify.max_user_instances)");
   // Replaced or removed: the link count of the one we know becomes 0.
   const bool watched =
       inotify_add_watch(watch.get(), DoorPath(file).c_str(), IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF) >= 0;

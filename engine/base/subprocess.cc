@@ -126,17 +126,20 @@ absl::StatusOr<Child> SpawnChild(const ChildOptions& options) {
   Child child;
   const int error = posix_spawnp(&child.pid, argv[0], actions.get(), attributes.get(), argv.data(), environ);
   if (error != 0) return ErrnoStatus(error, absl::StrCat("cannot start ", options.argv[0]));
+  auto pidfd = OpenPidfd(child.pid);
+  absl::Status status = pidfd.status();
   if (options.cpu != absl::InfiniteDuration()) {
     const auto seconds = static_cast<rlim_t>(absl::ToInt64Seconds(options.cpu));
     const rlimit limit{seconds, seconds};
     if (prlimit(child.pid, RLIMIT_CPU, &limit, nullptr) != 0 && errno != ESRCH) {  // ESRCH: it has ended
-      kill(child.pid, SIGKILL);
-      waitpid(child.pid, nullptr, 0);
-      return ErrnoStatus(errno, absl::StrCat("cannot limit ", options.argv[0]));
+      status = ErrnoStatus(errno, absl::StrCat("cannot limit ", options.argv[0]));
     }
   }
-  auto pidfd = OpenPidfd(child.pid);
-  if (!pidfd.ok()) return pidfd.status();
+  if (!status.ok()) {  // or it would run without anybody who knows of it
+    kill(child.pid, SIGKILL);
+    waitpid(child.pid, nullptr, 0);
+    return status;
+  }
   child.pidfd = *std::move(pidfd);
   return child;
 }

@@ -131,7 +131,10 @@ void FileSession::Close() {
     MutexLock lock(mutex_);
     while (!queued_.empty()) free_.push_back(queued_.Pop());
     while (running_ > 0) idle_.Wait(lock);
-    while (!done_.empty()) free_.push_back(done_.Pop());
+    while (!done_.empty()) {
+      const Job& job = jobs_[free_.emplace_back(done_.Pop())];
+      if (job.command.verb == Verb::kFlush && job.error != 0) flush_error_ = job.error;
+    }
   }
   claim_.reset();
   done_event_.reset();
@@ -198,8 +201,9 @@ void FileSession::Service(int /*revents*/) {
       if (done_.empty()) break;
       index = done_.Pop();
     }
-    const Job job = jobs_[index];
+    Job job = jobs_[index];
     free_.push_back(index);
+    if (job.command.verb == Verb::kFlush && flush_error_ != 0) job.error = std::exchange(flush_error_, 0);
     owner_.Answered(job.tag, job.command, AnswerOf(job.error));
   }
   EndIfCut();

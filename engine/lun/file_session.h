@@ -93,6 +93,7 @@ class FileSession final : public Session {
   unique_fd poll_;                  // an epoll of the two
   unique_fd done_event_;
   bool probe_due_ = false;
+  int flush_error_ = 0;  // of a flush that got no answer; the kernel tells it once, so the next one answers it
   struct Ending {
     Loss loss;
     std::string reason;

@@ -37,7 +37,9 @@ Judgement JudgeSense(const ScsiAnswer& answer, bool writes) {
       }
       return {Remedy::kAgain, EIO};
     case SCSI_SENSE_DATA_PROTECTION:
-      if (answer.ascq == kSpaceAllocationFailed) return {Remedy::kHold, ENOSPC};
+      // Not a flush: what it reports is reported once, so the next one would succeed without the data.
+      if (answer.ascq == kSpaceAllocationFailed)
+        return writes ? Judgement{Remedy::kHold, ENOSPC} : Judgement{Remedy::kFail, EIO};
       return {Remedy::kFail, EROFS};
     case SCSI_SENSE_COMMAND_ABORTED:
       return {Remedy::kAgain, EIO};

@@ -5,13 +5,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <thread>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
+#include "engine/base/unique_fd.h"
 #include "tests/contract/array/array_world.h"
 #include "tests/harness/holder_child.h"
 
@@ -101,6 +105,27 @@ TEST_F(LocalFence, NoWriteOfTheOldUserComesAfterTheFence) {
   EXPECT_TRUE(other.ok() && other->Write(0, std::string(kBlock, 'n')).ok()) << other.status();
   writer.join();  // its last write fails a second after the fence
   EXPECT_EQ(FirstBlock(), std::string(kBlock, 'n'));
+}
+
+TEST(LocalFenceOfAFullPool, IsDone) {
+  const ScratchDir pool;
+  ASSERT_EQ(mount("pool", pool.path().c_str(), "tmpfs", 0, "size=4m"), 0) << errno;
+  const absl::Cleanup unmount = [&] { umount2(pool.path().c_str(), MNT_DETACH); };
+  LocalWorld world(pool.path());
+  const DatasetId id = Id(1);
+  const Grant grant = GrantOf(id, 1, 1);
+  ASSERT_TRUE(world.array().Create(id, kSize, "{}").ok());
+  const auto address = world.array().Grant(id, grant);
+  ASSERT_TRUE(address.ok()) << address.status();
+  auto user = Initiator::Login(*address, grant);
+  ASSERT_TRUE(user.ok()) << user.status();
+  const unique_fd rest(open((pool / "rest").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  const std::string block(kBlock, 'x');
+  while (write(rest.get(), block.data(), block.size()) > 0) continue;
+  ASSERT_EQ(errno, ENOSPC);
+  const absl::Status fenced = world.array().Fence(id, grant);
+  EXPECT_TRUE(fenced.ok()) << fenced;
+  EXPECT_THAT(user->file()->LostReason(), Optional(HasSubstr("withdrawn")));
 }
 
 TEST_F(LocalFence, AStrangerIsNamedAndNotKilled) {

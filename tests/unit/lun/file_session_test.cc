@@ -7,6 +7,7 @@
 #include <iscsi/iscsi.h>
 #include <iscsi/scsi-lowlevel.h>
 #include <poll.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -183,6 +184,21 @@ TEST_F(FileSessionTest, AFileThatWasCutShortIsAnError) {
   const ScsiAnswer answer = Ask({Verb::kRead, 0, buffer.size(), reinterpret_cast<std::byte*>(buffer.data())});
   EXPECT_EQ(answer.status, SCSI_STATUS_CHECK_CONDITION);
   EXPECT_EQ(answer.key, SCSI_SENSE_HARDWARE_ERROR);
+}
+
+// The kernel tells a descriptor once that what was written is lost.
+TEST_F(FileSessionTest, AFlushThatFailedIsToldAlsoWhenItsSessionEnded) {
+  ASSERT_EQ(mount("/dev/full", file_.c_str(), nullptr, MS_BIND, nullptr), 0) << errno;  // whose fdatasync fails
+  ASSERT_TRUE(Open());
+  const Command16 flush;
+  ASSERT_TRUE(session_->Issue(0, flush, kBlock, {}));
+  pollfd done{session_->fd(), POLLIN, 0};
+  EXPECT_EQ(poll(&done, 1, 20'000), 1);
+  session_->Close();
+  ASSERT_EQ(umount(file_.c_str()), 0) << errno;
+  ASSERT_TRUE(Open());
+  EXPECT_EQ(Ask(flush).status, SCSI_STATUS_CHECK_CONDITION);
+  EXPECT_EQ(Ask(flush).status, SCSI_STATUS_GOOD);
 }
 
 TEST_F(FileSessionTest, MoreCommandsThanWerePlannedForEndIt) {

@@ -22,6 +22,8 @@ TEST(Sense, AMediumErrorHoldsAWriteAndFailsARead) {
 TEST(Sense, DataProtectIsAFullPoolOrWriteProtection) {
   EXPECT_EQ(Sense(7, 0x2707).remedy, Remedy::kHold);
   EXPECT_EQ(Sense(7, 0x2707).error, ENOSPC);
+  EXPECT_EQ(Sense(7, 0x2707, false).remedy, Remedy::kFail) << "a flush that is asked again would succeed";
+  EXPECT_EQ(Sense(7, 0x2707, false).error, EIO);
   EXPECT_EQ(Sense(7, 0x2700).remedy, Remedy::kFail);
   EXPECT_EQ(Sense(7, 0x2700).error, EROFS);
 }
