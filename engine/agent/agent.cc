@@ -17,6 +17,7 @@
 #include "engine/base/log.h"
 #include "engine/base/status.h"
 #include "engine/rpc/channel.h"
+#include "engine/rpc/packed_view.h"
 #include "engine/volume/filesystem.h"
 #include "engine/volume/fuse_mount.h"
 
@@ -312,6 +313,7 @@ rpc::AgentHello Agent::Hello() {
   if (boot.ok()) hello.set_boot_id(std::string(absl::StripSuffix(*boot, "\n")));
   hello.set_view_version(view_->version());
   hello.set_version(FLOCKER_VERSION);
+  hello.set_packed_views(true);
   *hello.mutable_last_event() = tree_->last_event();
   for (const auto& holding : Holdings()) {
     if (const auto held = holding->held()) *hello.add_held() = *held;
@@ -350,11 +352,12 @@ void Agent::OnControl(const rpc::AgentDown& message) {
         for (const auto& holding : HoldingsOf(*id)) holding->OnDrop(message.drop().epoch());
       }
       return;
-    case rpc::AgentDown::kView: {
-      view_->Apply(message.view());
-      rpc::AgentUp shown;
-      shown.mutable_heartbeat()->set_view_version(view_->version());
-      return Send(shown);
+    case rpc::AgentDown::kView:
+      return OnView(message.view());
+    case rpc::AgentDown::kPackedView: {
+      const auto view = UnpackView(message.packed_view());
+      if (!view.ok()) return spdlog::error("control's view: {}", std::string(view.status().message()));
+      return OnView(*view);
     }
     case rpc::AgentDown::kReply:
       // To both: who did not ask does not know the operation's id.
@@ -365,6 +368,13 @@ void Agent::OnControl(const rpc::AgentDown& message) {
     default:
       return;
   }
+}
+
+void Agent::OnView(const rpc::ViewDelta& view) {
+  view_->Apply(view);
+  rpc::AgentUp shown;
+  shown.mutable_heartbeat()->set_view_version(view_->version());
+  Send(shown);
 }
 
 void Agent::OnAttach(const rpc::Attach& attach) {

@@ -58,6 +58,7 @@ class Agent {
   docker::Volume ToVolume(const CatalogDataset& dataset) const;
   rpc::AgentHello Hello();
   void OnControl(const rpc::AgentDown& message);
+  void OnView(const rpc::ViewDelta& view);
   void OnAttach(const rpc::Attach& attach);
   void OnRelease(const rpc::Release& release);
   // A report about something that has no holding.

@@ -54,10 +54,14 @@ absl::Status ControlWorld::Commit(const Batch& batch) {
   RETURN_IF_ERROR(store_.Commit(batch));
   if (metrics_ != nullptr) metrics_->Count(batch.events, MonotonicNow() - start);
   if (batch.events.empty()) return absl::OkStatus();
-  agents_.Announce(batch.events);
+  untold_.insert(untold_.end(), batch.events.begin(), batch.events.end());
   const uint64_t seq = batch.events.back().seq;
   if (seq / kTrimEvery != batch.events.front().seq / kTrimEvery) return store_.TrimEvents(kKeepEvents);
   return absl::OkStatus();
+}
+
+void ControlWorld::TellEvents() {
+  if (!untold_.empty()) agents_.Announce(std::exchange(untold_, {}));
 }
 
 std::string ControlWorld::RandomHex(size_t bytes) { return flocker::RandomHex(bytes); }

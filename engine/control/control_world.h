@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/array/array.h"
 #include "engine/control/agent_service.h"
@@ -26,12 +27,13 @@ class ControlWorld : public World {
   // Commits are counted there from now on.
   void CountIn(Metrics& metrics) { metrics_ = &metrics; }
 
-  // With what it holds beside the record: announces its events to the agents, and lets go of the oldest in the store.
+  // With what it holds beside the record: keeps its events for TellEvents, and lets go of the oldest in the store.
   absl::Status Commit(const Batch& batch) override;
   void SendToAgent(SessionId session, const rpc::AgentDown& message) override { agents_.Send(session, message); }
   void SendToAgent(SessionId session, const std::shared_ptr<const std::string>& encoded) override {
     agents_.Send(session, encoded);
   }
+  void TellEvents() override;
   void CloseSession(SessionId session) override { agents_.Close(session); }
   void StartArrayAction(const Action& action, const Dataset& dataset) override { array_.Start(action, dataset); }
   void WriteRecord(const Dataset& dataset) override { array_.WriteRecord(dataset); }
@@ -51,6 +53,7 @@ class ControlWorld : public World {
   AgentService& agents_;
   Calls& calls_;
   const Room room_;
+  std::vector<Event> untold_;  // events that the agents were not told yet
   ArrayRunner array_;
 };
 

@@ -1,6 +1,7 @@
 #include "engine/control/controller.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -46,6 +47,7 @@ Controller::Controller(const ControllerOptions& options, const Snapshot& snapsho
     cluster_.SetLiveness(node.id, Liveness::kSilent);
     // Nobody counts as down for twice the timeout after a start: they may not have found us yet.
     last_heard_[node.id] = now + options_.heartbeat_timeout;
+    silence_.Set(node.id, last_heard_[node.id] + options_.heartbeat_timeout);
     cluster_.SetDrained(node.id, snapshot.meta.contains(absl::StrCat(kDrainedMeta, node.id.str())));
   }
   for (const Dataset& dataset : snapshot.datasets) {
@@ -116,8 +118,13 @@ void Controller::Reconcile(const DatasetId& id, const ArrayEntry& entry, const S
   const Dataset* dataset = cluster_.Find(id);
   if (dataset != nullptr && entry.size && ExistsOnArray(dataset->placement.phase)) {
     // One that could not be written, or not before a crash, is written again.
-    const auto record = DatasetFromJson(entry.record);
-    if (!record.ok() || !SameDescription(*record, *dataset)) records_.insert(id);
+    const size_t text = std::hash<std::string>()(entry.record);
+    if (const auto it = described_.find(id); it == described_.end() || it->second != text) {
+      const auto record = DatasetFromJson(entry.record);
+      const bool same = record.ok() && SameDescription(*record, *dataset);
+      if (same) described_[id] = text;
+      if (!same) records_.insert(id);
+    }
   }
   for (const ArrayFinding& finding : CompareWithArray(dataset, entry)) {
     switch (finding.kind) {
@@ -177,6 +184,7 @@ void Controller::ApplyOutcome(const StepOutcome& outcome, absl::Duration now) {
   cluster_.Erase(before.id);
   put_.erase(before.id);
   records_.erase(before.id);
+  described_.erase(before.id);
   work_.erase(before.id);
   batch_.erase.push_back(before.id);
   batch_.tombstones.push_back(before.id);
@@ -208,25 +216,35 @@ absl::Duration Controller::LoginDeadline(const DatasetId& id, const Work& work) 
   return *work.logging_in_since + options_.heartbeat_timeout;
 }
 
-void Controller::CheckLogins(absl::Duration now) {
-  for (const auto& [id, work] : work_) {
-    if (now < LoginDeadline(id, work)) continue;
-    const Dataset& dataset = *cluster_.Find(id);
-    cluster_.SetCutOff(id, true);
-    dirty_.insert(id);
-    AddEvent("cut-off", &dataset,
-             absl::StrCat(cluster_.FindNode(*dataset.placement.node)->name,
-                          " is connected but has not reached the array for ",
-                          absl::FormatDuration(options_.heartbeat_timeout), ": mv and rmdir off it will fence it"));
-  }
+void Controller::CheckLogin(const DatasetId& id, absl::Duration now) {
+  const auto it = work_.find(id);
+  if (it == work_.end() || now < LoginDeadline(id, it->second)) return;
+  const Dataset& dataset = *cluster_.Find(id);
+  cluster_.SetCutOff(id, true);
+  AddEvent(
+      "cut-off", &dataset,
+      absl::StrCat(cluster_.FindNode(*dataset.placement.node)->name, " is connected but has not reached the array for ",
+                   absl::FormatDuration(options_.heartbeat_timeout), ": mv and rmdir off it will fence it"));
+}
+
+// When it must be planned again without any news; whatever changes that makes it dirty. What is due by now was just
+// tried.
+absl::Duration Controller::DueAt(const DatasetId& id, absl::Duration now) const {
+  const auto it = work_.find(id);
+  if (it == work_.end()) return absl::InfiniteDuration();
+  const Work& work = it->second;
+  const absl::Duration login = LoginDeadline(id, work);
+  return work.running || work.retry_at <= now ? login : std::min(login, work.retry_at);
 }
 
 // ---- planning ----
 
 void Controller::PutDataset(Dataset dataset) {
   const Dataset* before = cluster_.Find(dataset.id);
-  if (before != nullptr && ExistsOnArray(dataset.placement.phase) && !SameDescription(*before, dataset))
-    records_.insert(dataset.id);
+  if (before != nullptr && !SameDescription(*before, dataset)) {
+    described_.erase(dataset.id);
+    if (ExistsOnArray(dataset.placement.phase)) records_.insert(dataset.id);
+  }
   if (before != nullptr && before->placement.phase != Phase::kTrashed && dataset.placement.phase == Phase::kTrashed) {
     Event& event = AddEvent("trashed", &dataset, "destroyed; its LUN is kept");
     event.timeline = std::exchange(work_[dataset.id].timeline, {});
@@ -245,7 +263,9 @@ void Controller::PlanDirty(absl::Duration now) {
   while (!dirty_.empty()) {
     const DatasetId id = *dirty_.begin();
     dirty_.erase(dirty_.begin());
+    CheckLogin(id, now);
     Plan(id, now);
+    work_due_.Set(id, DueAt(id, now));
   }
 }
 
@@ -317,37 +337,17 @@ void Controller::SendDrop(SessionId session, const std::string& dataset_id, uint
 // ---- time ----
 
 void Controller::OnTick(absl::Duration now) {
-  for (const auto& [id, node] : cluster_.nodes()) {
-    if (cluster_.LivenessOf(id) == Liveness::kDown || now - last_heard_[id] < options_.heartbeat_timeout) continue;
-    if (const auto session = sessions_.SessionOf(id)) {
-      closing_.push_back(*session);
-      OnAgentGone(*session, now);
-    }
-    SetLiveness(id, Liveness::kDown);
-    AddEvent("node-down", nullptr,
-             absl::StrCat("node ", node.name, " was silent for ", absl::FormatDuration(options_.heartbeat_timeout),
-                          " and counts as down"))
-        .node = id;
-  }
-  CheckLogins(now);
+  CheckSilence(now);
+  for (const DatasetId& id : work_due_.TakeDue(now)) dirty_.insert(id);
   PurgeExpired(now);
   ExpireLeases(now);
   CheckWishes(now);
-  for (auto it = waiters_.begin(); it != waiters_.end();) {
-    if (it->second.deadline > now) {
-      ++it;
-      continue;
-    }
+  for (const std::string& operation : waiters_due_.TakeDue(now)) {
+    const auto waiter = waiters_.extract(operation);
     const absl::Status status =
         Refuse(Cause::kInProgress, absl::StrCat("not done within ", absl::FormatDuration(options_.operation_timeout),
                                                 "; it goes on, see flockerctl events"));
-    for (const ReplyTo& to : it->second.to) Answer(to, it->first, it->second.dataset, status);
-    it = waiters_.erase(it);
-  }
-  for (auto& [id, work] : work_) {
-    if (work.running || work.retry_at <= absl::ZeroDuration() || work.retry_at > now) continue;
-    work.retry_at = {};  // due once: when there is nothing to try, as with a node that left, nothing wakes us again
-    dirty_.insert(id);
+    for (const ReplyTo& to : waiter.mapped().to) Answer(to, operation, waiter.mapped().dataset, status);
   }
   if (now >= next_list_) {
     next_list_ = absl::InfiniteDuration();  // until its answer came
@@ -367,9 +367,27 @@ void Controller::OnTick(absl::Duration now) {
   }
   if (now >= next_heartbeat_) {
     next_heartbeat_ = now + options_.heartbeat_timeout / 5;
-    rpc::AgentDown down;
-    down.mutable_heartbeat();
-    for (const SessionId session : sessions_.All()) messages_.emplace_back(session, down);
+    heartbeat_ = true;
+  }
+}
+
+void Controller::CheckSilence(absl::Duration now) {
+  for (const NodeId& id : silence_.TakeDue(now)) {
+    if (cluster_.LivenessOf(id) == Liveness::kDown) continue;  // as is one that nobody knows any more
+    const absl::Duration down_at = last_heard_[id] + options_.heartbeat_timeout;
+    if (now < down_at) {
+      silence_.Set(id, down_at);
+      continue;
+    }
+    if (const auto session = sessions_.SessionOf(id)) {
+      closing_.push_back(*session);
+      OnAgentGone(*session, now);
+    }
+    SetLiveness(id, Liveness::kDown);
+    AddEvent("node-down", nullptr,
+             absl::StrCat("node ", cluster_.FindNode(id)->name, " was silent for ",
+                          absl::FormatDuration(options_.heartbeat_timeout), " and counts as down"))
+        .node = id;
   }
 }
 
@@ -387,17 +405,10 @@ void Controller::PurgeExpired(absl::Duration now) {
 }
 
 absl::Duration Controller::NextTick() const {
-  absl::Duration next = std::min({next_heartbeat_, next_list_, next_capacity_, sessions_.NextDelta()});
-  if (!restored_.held()) next = std::min({next, retention_.Next(), NextPromise()});
-  for (const auto& [id, heard] : last_heard_) {
-    if (cluster_.LivenessOf(id) != Liveness::kDown) next = std::min(next, heard + options_.heartbeat_timeout);
-  }
-  for (const auto& [id, waiter] : waiters_) next = std::min(next, waiter.deadline);
-  for (const LateReply& late : late_) next = std::min(next, late.deadline);
-  for (const auto& [id, work] : work_) {
-    if (!work.running && work.retry_at > absl::ZeroDuration()) next = std::min(next, work.retry_at);
-    next = std::min(next, LoginDeadline(id, work));
-  }
+  absl::Duration next = std::min({next_heartbeat_, next_list_, next_capacity_, sessions_.NextRound(), silence_.Next(),
+                                  work_due_.Next(), waiters_due_.Next()});
+  if (!restored_.held()) next = std::min({next, retention_.Next(), lease_ends_.Next(), wishes_due_.Next()});
+  if (!late_.empty()) next = std::min(next, late_.front().deadline);
   return next;
 }
 
@@ -448,17 +459,28 @@ absl::Status Controller::Flush(absl::Duration now) {
     if (message.has_attach()) FLOCKER_FAULT_POINT("control.ordered.attach");
     if (message.has_release()) FLOCKER_FAULT_POINT("control.ordered.release");
   }
+  if (std::exchange(heartbeat_, false)) {
+    rpc::AgentDown down;
+    down.mutable_heartbeat();
+    const auto encoded = std::make_shared<const std::string>(down.SerializeAsString());
+    for (const SessionId session : sessions_.All()) world_.SendToAgent(session, encoded);
+  }
   if (capacity_) sessions_.SetPool(*capacity_, cluster_.trash_used());
-  std::set<SessionId> urgent;  // an answer comes after the news it is about
-  for (auto& [to, reply] : std::exchange(replies_, {})) {
+  for (auto& [to, reply] : std::exchange(replies_, {})) {  // an answer comes after the news it is about
     const SessionId reader = ReaderOf(to, reply);
-    urgent.insert({to.session, reader});
+    urgent_.insert({to.session, reader});
     late_.push_back({to, std::move(reply), reader, sessions_.version(), now + kShowTimeout});
   }
-  for (const SessionId session : sessions_.All()) {
-    for (const auto& message : sessions_.Take(session, cluster_, urgent.contains(session), now)) {
-      world_.SendToAgent(session, message);
+  if (!batch.events.empty()) sessions_.Happened();
+  const auto tell = [&](const auto& sessions) {
+    for (const SessionId session : sessions) {
+      for (const auto& message : sessions_.Take(session, cluster_, now)) world_.SendToAgent(session, message);
     }
+  };
+  tell(std::exchange(urgent_, {}));
+  if (sessions_.BeginRound(now)) {
+    tell(sessions_.All());
+    world_.TellEvents();
   }
   SendReplies(now);
   for (const SessionId session : std::exchange(closing_, {})) world_.CloseSession(session);

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/array/array.h"
+#include "engine/control/deadlines.h"
 #include "engine/control/leases.h"
 #include "engine/control/restored_state.h"
 #include "engine/control/retention.h"
@@ -50,6 +51,9 @@ class World {
     message.ParseFromString(*encoded);
     SendToAgent(session, message);
   }
+  // Lets the agents have the events that were committed so far. Not called for each commit, to spare a message to each
+  // agent for each of them; a world that tells nobody has nothing to do.
+  virtual void TellEvents() {}
   // Ends the stream after what was sent.
   virtual void CloseSession(SessionId session) = 0;
   // Its outcome comes back through OnArrayOutcome, exactly once. `dataset` is the record as committed.
@@ -133,7 +137,7 @@ class Controller {
   // It existed, and its LUN is gone for good.
   bool Purged(const DatasetId& dataset) const { return purged_.contains(dataset); }
   const Wish* WishOf(const DatasetId& dataset) const;
-  std::optional<absl::Duration> LeaseEnd(const DatasetId& dataset) const { return leases_.EndOf(dataset); }
+  std::optional<absl::Duration> LeaseEnd(const DatasetId& dataset) const { return lease_ends_.Of(dataset); }
   // maximum_size as the v1 client gave it that made the dataset; 0: it gave none. Nothing: made by another client.
   std::optional<uint64_t> AskedSizeOf(const DatasetId& dataset) const;
   // What may look different since the last call: datasets with their leases and wishes, or some node.
@@ -166,7 +170,6 @@ class Controller {
   struct Waiter {
     DatasetId dataset;
     std::vector<ReplyTo> to;
-    absl::Duration deadline;
   };
   // An answer that waits until the tree of the node where the dataset is to be shows it: whoever hears that a mv is
   // done looks there next.
@@ -185,7 +188,6 @@ class Controller {
   struct PendingWish {
     Wish wish;
     absl::Duration deadline;
-    absl::Duration next_look;
     absl::Duration backoff;
     std::string attempt;   // the operation that is to make it true; empty: none is under way
     absl::Status refusal;  // of the last one
@@ -221,7 +223,9 @@ class Controller {
   // Whether its node manages to log in again after a renewal (Cluster::CutOff).
   void NoteLogins(const Dataset& dataset, absl::Duration now);
   absl::Duration LoginDeadline(const DatasetId& id, const Work& work) const;
-  void CheckLogins(absl::Duration now);
+  void CheckLogin(const DatasetId& id, absl::Duration now);
+  absl::Duration DueAt(const DatasetId& id, absl::Duration now) const;
+  void CheckSilence(absl::Duration now);
   // The event that an applied outcome is worth, if any.
   void Note(const Dataset& before, const Dataset& after, const StepOutcome& outcome);
   void PutDataset(Dataset dataset);
@@ -239,7 +243,6 @@ class Controller {
   void ForgetWish(const DatasetId& dataset);
   void CheckWishes(absl::Duration now);
   void CheckWish(const DatasetId& id, absl::Duration now);
-  absl::Duration NextPromise() const;
   void Changed(const DatasetId& dataset);
   Event& AddEvent(const std::string& kind, const Dataset* dataset, const std::string& message);
   void RememberRefusal(const Event& event);
@@ -251,15 +254,21 @@ class Controller {
   Sessions sessions_;
   std::set<DatasetId> purged_;  // the tombstones: ids that are gone for good
   std::map<DatasetId, Work> work_;
+  Deadlines<DatasetId> work_due_;          // when there is something to try again, or its node counts as cut off
   std::map<std::string, Waiter> waiters_;  // by operation id
+  Deadlines<std::string> waiters_due_;
   std::vector<Parked> parked_;
-  Leases leases_;
+  // The time of day decides only across a restart: within a run a lease's time is counted, so that a wrong clock frees
+  // nothing that somebody relies on.
+  Deadlines<DatasetId> lease_ends_;
   std::map<DatasetId, PendingWish> wishes_;
+  Deadlines<DatasetId> wishes_due_;  // for another look
   std::map<DatasetId, uint64_t> asked_sizes_;
   Changes changes_;
   std::vector<LateReply> late_;
   std::map<std::string, Event, std::less<>> refusals_;  // the last one by dataset id and by name
   std::map<NodeId, absl::Duration> last_heard_;
+  Deadlines<NodeId> silence_;  // when to look whether a node that is not down was heard lately
   std::map<NodeId, absl::Duration> vanished_at_;
   std::optional<PoolCapacity> capacity_;
   absl::Duration capacity_at_ = -absl::InfiniteDuration();
@@ -272,6 +281,9 @@ class Controller {
   absl::Duration next_list_;
   // What the array was told something about since it was asked for its list; nothing when no list is under way.
   std::optional<std::set<DatasetId>> touched_;
+  // A hash of the text beside the LUN that was seen to say what the record says: reading it again would say nothing
+  // new.
+  std::map<DatasetId, size_t> described_;
   std::set<DatasetId> reported_;  // findings that are for people, said once a run
   uint64_t strays_ = 0;
   uint64_t array_looks_ = 0;
@@ -285,6 +297,8 @@ class Controller {
   std::vector<std::pair<ReplyTo, rpc::OperationReply>> replies_;
   std::vector<std::pair<SessionId, rpc::AgentDown>> messages_;
   std::vector<SessionId> closing_;
+  std::set<SessionId> urgent_;   // who is told the news at once
+  bool heartbeat_ = false;       // is due to all
   std::set<DatasetId> records_;  // whose description beside the LUN is out of date
   Strays strays_to_cut_;
   Strays known_strays_;  // of the last look: one that stays is not counted again

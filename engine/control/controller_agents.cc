@@ -102,8 +102,10 @@ void Controller::OnHello(SessionId session, const rpc::AgentHello& hello, absl::
     sessions_.Changed(node.id);
     changes_.nodes = true;
   }
-  sessions_.Open(session, node.id);
+  sessions_.Open(session, node.id, hello.packed_views());
+  urgent_.insert(session);
   last_heard_[node.id] = now;
+  silence_.Set(node.id, now + options_.heartbeat_timeout);
   SetLiveness(node.id, Liveness::kConnected);
   *down.mutable_welcome()->mutable_node() = ToView(cluster_, node);
   down.mutable_welcome()->set_heartbeat_timeout(absl::ToDoubleSeconds(options_.heartbeat_timeout));
@@ -118,6 +120,7 @@ void Controller::Confirm(absl::Duration now) {
   for (const auto& [id, node] : cluster_.nodes()) {
     SetLiveness(id, Liveness::kSilent);
     last_heard_[id] = now + options_.heartbeat_timeout;
+    silence_.Set(id, last_heard_[id] + options_.heartbeat_timeout);
   }
   batch_.meta[kRestoredMeta] = "";
   AddEvent("restored", nullptr, "the restored state is confirmed: no node holds anything newer");
@@ -192,6 +195,7 @@ void Controller::OnReport(const NodeId& node, const rpc::Report& report, absl::D
     work.Took({.step = step.step(), .duration_us = step.duration_us()});
   }
   if (work.running && !IsArrayAction(work.running->kind)) work.running.reset();
+  dirty_.insert(*id);
   for (const ReportRow& row : kReports) {
     if (row.report != report.kind()) continue;
     ApplyOutcome({.kind = row.outcome,

@@ -124,7 +124,7 @@ rpc::ViewReply Controller::View(absl::Duration now, const rpc::ViewRequest& requ
   for (const auto& [id, node] : cluster_.nodes()) *reply.add_nodes() = ToView(cluster_, node);
   if (request.dataset_id().empty()) {
     for (const auto& [id, dataset] : cluster_.datasets()) *reply.add_datasets() = ToView(dataset, cluster_.UsedOf(id));
-    for (const auto& [id, lease] : cluster_.leases()) *reply.add_leases() = ToView(lease, leases_.EndOf(id), now);
+    for (const auto& [id, lease] : cluster_.leases()) *reply.add_leases() = ToView(lease, lease_ends_.Of(id), now);
   } else if (const Dataset* dataset = cluster_.Find(DatasetId::Parse(request.dataset_id()).value_or(DatasetId()))) {
     *reply.add_datasets() = ToView(*dataset, cluster_.UsedOf(dataset->id));
   }

@@ -220,7 +220,7 @@ void Controller::Wait(const std::string& operation_id, const DatasetId& dataset,
   Waiter& waiter = waiters_[operation_id];
   waiter.dataset = dataset;
   waiter.to.push_back(to);
-  waiter.deadline = now + options_.operation_timeout;
+  waiters_due_.Set(operation_id, now + options_.operation_timeout);
 }
 
 void Controller::Execute(const rpc::OperationRequest& request, ReplyTo to, absl::Duration now,
@@ -277,6 +277,7 @@ void Controller::AnswerIfDone(const Dataset& dataset) {
   for (const ReplyTo& to : it->second.to) {
     Answer(to, dataset.operation.id, dataset.id, OperationStatus(dataset.operation));
   }
+  waiters_due_.Erase(it->first);
   waiters_.erase(it);
 }
 

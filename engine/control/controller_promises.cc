@@ -29,13 +29,14 @@ void Controller::LoadPromises(const Snapshot& snapshot, absl::Duration now) {
   const int64_t wall_ms = world_.WallClockMs();
   for (const Lease& lease : SavedLeases(snapshot)) {
     cluster_.PutLease(lease);
-    if (lease.expires_ms) leases_.Set(lease.dataset, absl::Milliseconds(*lease.expires_ms - wall_ms), now);
+    if (lease.expires_ms) lease_ends_.Set(lease.dataset, now + absl::Milliseconds(*lease.expires_ms - wall_ms));
   }
   for (const Wish& wish : SavedWishes(snapshot)) {
     // A clock that was set meanwhile neither ends it at once nor keeps it for longer than was promised.
     const absl::Duration age =
         std::clamp(absl::Milliseconds(wall_ms - wish.since_ms), absl::ZeroDuration(), options_.move_patience);
-    wishes_[wish.dataset] = {.wish = wish, .deadline = now + options_.move_patience - age, .next_look = now};
+    wishes_[wish.dataset] = {.wish = wish, .deadline = now + options_.move_patience - age};
+    wishes_due_.Set(wish.dataset, now);
   }
   asked_sizes_ = SavedSizes(snapshot);
 }
@@ -58,7 +59,7 @@ absl::StatusOr<bool> Controller::AcquireLease(const DatasetId& dataset, const No
   }
   if (!renewed) AddEvent("leased", cluster_.Find(dataset), absl::StrCat("lease of ", LeaseText(cluster_, lease)));
   cluster_.PutLease(lease);
-  leases_.Set(dataset, keep, now);
+  lease_ends_.Set(dataset, keep ? now + *keep : absl::InfiniteDuration());
   batch_.meta[absl::StrCat(kLeaseMeta, dataset.str())] = ToJson(lease);
   Changed(dataset);
   return renewed;
@@ -74,7 +75,7 @@ absl::StatusOr<Lease> Controller::ReleaseLease(const DatasetId& dataset) {
 
 void Controller::EraseLease(const Lease& lease, const std::string& event) {
   AddEvent(event, cluster_.Find(lease.dataset), absl::StrCat("lease of ", LeaseText(cluster_, lease)));
-  leases_.Erase(lease.dataset);
+  lease_ends_.Erase(lease.dataset);
   batch_.meta[absl::StrCat(kLeaseMeta, lease.dataset.str())] = "";
   Changed(lease.dataset);
   cluster_.EraseLease(lease.dataset);
@@ -82,7 +83,7 @@ void Controller::EraseLease(const Lease& lease, const std::string& event) {
 
 void Controller::ExpireLeases(absl::Duration now) {
   if (restored_.held()) return;
-  for (const DatasetId& id : leases_.TakeExpired(now)) {
+  for (const DatasetId& id : lease_ends_.TakeDue(now)) {
     const Lease lease = *cluster_.LeaseOf(id);
     EraseLease(lease, "lease-expired");
   }
@@ -96,7 +97,7 @@ absl::Status Controller::OnWish(Wish wish, absl::Duration now) {
   wish.since_ms = world_.WallClockMs();
   const DatasetId id = wish.dataset;
   batch_.meta[absl::StrCat(kWishMeta, id.str())] = ToJson(wish);
-  wishes_[id] = {.wish = std::move(wish), .deadline = now + options_.move_patience, .next_look = now};
+  wishes_[id] = {.wish = std::move(wish), .deadline = now + options_.move_patience};
   Changed(id);
   CheckWish(id, now);
   return absl::OkStatus();
@@ -115,23 +116,20 @@ std::optional<uint64_t> Controller::AskedSizeOf(const DatasetId& dataset) const 
 
 void Controller::ForgetWish(const DatasetId& dataset) {
   if (wishes_.erase(dataset) == 0) return;
+  wishes_due_.Erase(dataset);
   batch_.meta[absl::StrCat(kWishMeta, dataset.str())] = "";
   Changed(dataset);
 }
 
 void Controller::CheckWishes(absl::Duration now) {
   if (restored_.held()) return;
-  std::vector<DatasetId> due;
-  for (const auto& [id, pending] : wishes_) {
-    if (pending.next_look <= now) due.push_back(id);
-  }
-  for (const DatasetId& id : due) CheckWish(id, now);
+  for (const DatasetId& id : wishes_due_.TakeDue(now)) CheckWish(id, now);
 }
 
 void Controller::CheckWish(const DatasetId& id, absl::Duration now) {
   PendingWish& pending = wishes_.at(id);
   const Dataset* dataset = cluster_.Find(id);
-  pending.next_look = now + kWishLook;
+  wishes_due_.Set(id, now + kWishLook);
   const WishState state = StateOf(pending.wish, dataset);
   if (state == WishState::kOver) return ForgetWish(id);
   if (state == WishState::kUnderWay) {
@@ -144,7 +142,7 @@ void Controller::CheckWish(const DatasetId& id, absl::Duration now) {
     pending.attempt.clear();
     pending.refusal = Refuse(CauseFromName(dataset->operation.cause).value_or(Cause::kIo), dataset->operation.message);
     pending.backoff = std::clamp(pending.backoff * 2, kWishLook, kMaxWishBackoff);
-    pending.next_look = std::min(now + pending.backoff, std::max(pending.deadline, now + kWishLook));
+    wishes_due_.Set(id, std::min(now + pending.backoff, std::max(pending.deadline, now + kWishLook)));
     if (now < pending.deadline) return;
   }
   if (now >= pending.deadline) {
@@ -173,12 +171,6 @@ void Controller::CheckWish(const DatasetId& id, absl::Duration now) {
   }
   pending.attempt = request.id();
   Begin(*planned, request);
-}
-
-absl::Duration Controller::NextPromise() const {
-  absl::Duration next = leases_.Next();
-  for (const auto& [id, pending] : wishes_) next = std::min(next, pending.next_look);
-  return next;
 }
 
 // ---- what readers must look at again ----

@@ -51,32 +51,4 @@ std::map<DatasetId, uint64_t> SavedSizes(const Snapshot& snapshot) {
   return sizes;
 }
 
-void Leases::Set(const DatasetId& dataset, std::optional<absl::Duration> left, absl::Duration now) {
-  if (const auto it = ends_.find(dataset); it != ends_.end()) {
-    by_end_.erase({it->second, dataset});
-    ends_.erase(it);
-  }
-  if (!left) return;
-  ends_[dataset] = now + *left;
-  by_end_.emplace(now + *left, dataset);
-}
-
-std::optional<absl::Duration> Leases::EndOf(const DatasetId& dataset) const {
-  const auto it = ends_.find(dataset);
-  if (it == ends_.end()) return std::nullopt;
-  return it->second;
-}
-
-std::vector<DatasetId> Leases::TakeExpired(absl::Duration now) {
-  std::vector<DatasetId> expired;
-  while (!by_end_.empty() && by_end_.begin()->first <= now) {
-    expired.push_back(by_end_.begin()->second);
-    ends_.erase(expired.back());
-    by_end_.erase(by_end_.begin());
-  }
-  return expired;
-}
-
-absl::Duration Leases::Next() const { return by_end_.empty() ? absl::InfiniteDuration() : by_end_.begin()->first; }
-
 }  // namespace flocker

@@ -1,15 +1,10 @@
-// When leases end. The time of day decides only across a restart: within a run a lease's time is counted, so that a
-// wrong clock frees nothing that somebody relies on.
+// What the store keeps of promises: leases, wishes, the sizes that v1 clients asked for.
 #pragma once
 
 #include <map>
-#include <optional>
-#include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/time/time.h"
 #include "engine/model/lease.h"
 #include "engine/store/store.h"
 
@@ -25,23 +20,5 @@ inline constexpr char kAskedSizeMeta[] =
 std::vector<Lease> SavedLeases(const Snapshot& snapshot);
 std::vector<Wish> SavedWishes(const Snapshot& snapshot);
 std::map<DatasetId, uint64_t> SavedSizes(const Snapshot& snapshot);
-
-// Times `now` are monotonic, counted from any fixed moment.
-class Leases {
- public:
-  // A lease without an end has none here. `left` may be negative: it is over at once.
-  void Set(const DatasetId& dataset, std::optional<absl::Duration> left, absl::Duration now);
-  void Erase(const DatasetId& dataset) { Set(dataset, std::nullopt, {}); }
-  // When it ends; nothing: when it is released, or there is no lease.
-  std::optional<absl::Duration> EndOf(const DatasetId& dataset) const;
-  // Whose time is over, each named once.
-  std::vector<DatasetId> TakeExpired(absl::Duration now);
-  // When TakeExpired will have something.
-  absl::Duration Next() const;
-
- private:
-  std::map<DatasetId, absl::Duration> ends_;
-  std::set<std::pair<absl::Duration, DatasetId>> by_end_;
-};
 
 }  // namespace flocker

@@ -97,11 +97,7 @@ void Metrics::Show(const Controller& controller) {
   array_looks_.Increment(static_cast<double>(controller.array_looks()) - array_looks_.Value());
   datasets_.Set(static_cast<double>(controller.cluster().datasets().size()));
   for (const LivenessRow& row : kLiveness) {
-    int count = 0;
-    for (const auto& [id, node] : controller.cluster().nodes()) {
-      if (controller.cluster().LivenessOf(id) == row.liveness) ++count;
-    }
-    nodes_.Add({{"state", row.name}}).Set(count);
+    nodes_.Add({{"state", row.name}}).Set(static_cast<double>(controller.cluster().CountNodes(row.liveness)));
   }
   const auto pool = [&](const char* kind, uint64_t bytes) {
     pool_.Add({{"kind", kind}}).Set(static_cast<double>(bytes));

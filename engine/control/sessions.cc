@@ -4,6 +4,8 @@
 #include <set>
 #include <string>
 
+#include "engine/rpc/packed_view.h"
+
 namespace flocker {
 namespace {
 
@@ -63,8 +65,8 @@ rpc::LeaseView ToView(const Lease& lease, std::optional<absl::Duration> end, abs
   return view;
 }
 
-void Sessions::Open(SessionId session, const NodeId& node) {
-  sessions_[session] = {.node = node};
+void Sessions::Open(SessionId session, const NodeId& node, bool packed) {
+  sessions_[session] = {.node = node, .packed = packed};
   by_node_[node] = session;
 }
 
@@ -109,9 +111,8 @@ void Sessions::SetPool(const PoolCapacity& capacity, uint64_t trash) {
   Trim();
 }
 
-std::string Sessions::Encode(uint64_t from, const Cluster& cluster) const {
-  rpc::AgentDown message;
-  rpc::ViewDelta& delta = *message.mutable_view();
+rpc::ViewDelta Sessions::Since(uint64_t from, const Cluster& cluster) const {
+  rpc::ViewDelta delta;
   std::set<Change> changes;
   if (from == 0) {
     for (const auto& [node_id, node] : cluster.nodes()) changes.insert(node_id);
@@ -142,31 +143,46 @@ std::string Sessions::Encode(uint64_t from, const Cluster& cluster) const {
       delta.add_gone_datasets(dataset_id.str());
     }
   }
-  return message.SerializeAsString();
+  return delta;
 }
 
-std::vector<std::shared_ptr<const std::string>> Sessions::Take(SessionId id, const Cluster& cluster, bool urgent,
+Sessions::Encoded Sessions::Encode(rpc::ViewDelta view, bool packed, absl::Duration now) {
+  Encoded encoded{.to = view.to(), .message = nullptr, .made_at = now};
+  rpc::AgentDown message;
+  if (packed) {
+    message.set_packed_view(PackView(view));
+  } else {
+    *message.mutable_view() = std::move(view);
+  }
+  encoded.message = std::make_shared<const std::string>(message.SerializeAsString());
+  return encoded;
+}
+
+bool Sessions::BeginRound(absl::Duration now) {
+  if (now < NextRound()) return false;
+  happened_ = false;
+  told_ = version();
+  round_at_ = now;
+  return true;
+}
+
+std::vector<std::shared_ptr<const std::string>> Sessions::Take(SessionId id, const Cluster& cluster,
                                                                absl::Duration now) {
-  if (now - whole_.made_at > kKeepWhole) whole_ = {};
+  std::erase_if(whole_, [&](const auto& each) { return now - each.second.made_at > kKeepWhole; });
   const auto it = sessions_.find(id);
   if (it == sessions_.end() || it->second.version == version()) return {};
   Session& session = it->second;
-  if (!urgent && now - session.sent_at < kCoalesce) return {};
-  session.sent_at = now;
   std::vector<std::shared_ptr<const std::string>> messages;
   if (session.version + 1 < first_) {
-    if (whole_.message == nullptr || whole_.to + 1 < first_) {
-      whole_ = {version(), std::make_shared<const std::string>(Encode(0, cluster)), now};
-    }
-    session.version = whole_.to;
-    messages.push_back(whole_.message);
+    Encoded& whole = whole_[session.packed];
+    if (whole.message == nullptr || whole.to + 1 < first_) whole = Encode(Since(0, cluster), session.packed, now);
+    session.version = whole.to;
+    messages.push_back(whole.message);
   }
   if (session.version == version()) return messages;
   if (!deltas_.empty() && deltas_.begin()->second.to != version()) deltas_.clear();
   Encoded& delta = deltas_[session.version];
-  if (delta.message == nullptr) {
-    delta = {version(), std::make_shared<const std::string>(Encode(session.version, cluster)), now};
-  }
+  if (delta.message == nullptr) delta = Encode(Since(session.version, cluster), /*packed=*/false, now);
   session.version = version();
   messages.push_back(delta.message);
   return messages;
@@ -182,12 +198,9 @@ bool Sessions::Shows(SessionId session, uint64_t version) const {
   return it == sessions_.end() || it->second.shown >= version;
 }
 
-absl::Duration Sessions::NextDelta() const {
-  absl::Duration next = absl::InfiniteDuration();
-  for (const auto& [id, session] : sessions_) {
-    if (session.version != version()) next = std::min(next, session.sent_at + kCoalesce);
-  }
-  return next;
+absl::Duration Sessions::NextRound() const {
+  if (told_ == version() && !happened_) return absl::InfiniteDuration();
+  return round_at_ + kCoalesce;
 }
 
 }  // namespace flocker

@@ -30,10 +30,12 @@ rpc::LeaseView ToView(const Lease& lease, std::optional<absl::Duration> end, abs
 
 class Sessions {
  public:
-  // Deltas to one session leave at most this often, unless an answer needs them sooner (DESIGN §3).
+  // News goes out in rounds to all sessions, at most this often (DESIGN §3): they share what is encoded, and a change
+  // by itself costs nothing that grows with their number. Whom an answer waits for is told sooner.
   static constexpr absl::Duration kCoalesce = absl::Milliseconds(50);
 
-  void Open(SessionId session, const NodeId& node);
+  // `packed`: its agent understands rpc::AgentDown.packed_view.
+  void Open(SessionId session, const NodeId& node, bool packed = false);
   void Close(SessionId session);
   std::optional<NodeId> NodeOf(SessionId session) const;
   std::optional<SessionId> SessionOf(const NodeId& node) const;
@@ -45,19 +47,22 @@ class Sessions {
   // A change when it is not what was known.
   void SetPool(const PoolCapacity& capacity, uint64_t trash);
 
+  // There are events that nobody was told: a round is wanted.
+  void Happened() { happened_ = true; }
+  // Whether it is time to tell all; if so, the next round is counted from now.
+  bool BeginRound(absl::Duration now);
   // What this session lacks, marked as sent, as messages in their order (rpc::AgentDown with a view, encoded); none
-  // when it has everything, or was told a moment ago and `urgent` is false. Sessions that lack the same share a
-  // message, and those that lack everything share one for a while, with a delta behind it: when a thousand agents come
-  // back at once, the cluster is encoded once and in memory once.
-  std::vector<std::shared_ptr<const std::string>> Take(SessionId session, const Cluster& cluster, bool urgent,
-                                                       absl::Duration now);
+  // when it has everything. Sessions that lack the same share a message, and those that lack everything share one for a
+  // while, with a delta behind it: when a thousand agents come back at once, the cluster is encoded once and in memory
+  // once.
+  std::vector<std::shared_ptr<const std::string>> Take(SessionId session, const Cluster& cluster, absl::Duration now);
   // The session's tree shows everything up to `version`.
   void Shown(SessionId session, uint64_t version);
   // Whether it is known to show that version. A session that is closed has nobody left to wait for.
   bool Shows(SessionId session, uint64_t version) const;
   uint64_t version() const { return first_ + log_.size() - 1; }  // of the newest change
-  // When some session's coalescing ends; InfiniteDuration when nobody lacks anything.
-  absl::Duration NextDelta() const;
+  // When BeginRound wants to be called; InfiniteDuration when there is nothing to tell.
+  absl::Duration NextRound() const;
 
  private:
   struct PoolChange {
@@ -66,25 +71,29 @@ class Sessions {
   using Change = std::variant<DatasetId, NodeId, PoolChange>;
   struct Session {
     NodeId node;
+    bool packed = false;
     uint64_t version = 0;  // that it was sent; 0: has nothing
     uint64_t shown = 0;    // that it said it shows
-    absl::Duration sent_at = -absl::InfiniteDuration();
   };
   struct Encoded {
     uint64_t to = 0;
     std::shared_ptr<const std::string> message;
     absl::Duration made_at;  // of the whole view
   };
+  static Encoded Encode(rpc::ViewDelta view, bool packed, absl::Duration now);
   void Trim();
   // Everything since version `from`; all there is when that is 0.
-  std::string Encode(uint64_t from, const Cluster& cluster) const;
+  rpc::ViewDelta Since(uint64_t from, const Cluster& cluster) const;
 
   std::map<SessionId, Session> sessions_;
   std::map<NodeId, SessionId> by_node_;
   rpc::PoolView pool_;  // size 0: not known
   std::deque<Change> log_;
   uint64_t first_ = 2;  // the version of log_[0]; a session at version first_-1 lacks exactly the log
-  Encoded whole_;
+  bool happened_ = false;
+  uint64_t told_ = 1;  // the version of the last round
+  absl::Duration round_at_ = -absl::InfiniteDuration();
+  std::map<bool, Encoded> whole_;       // by whether it is packed
   std::map<uint64_t, Encoded> deltas_;  // up to version(), by where they begin
 };
 

@@ -12,6 +12,12 @@ bool HoldsName(const Dataset& dataset) {
   return !(dataset.desired.deleted && left);
 }
 
+template <class Visit>
+void ForEachOperation(const Dataset& dataset, Visit visit) {
+  if (!dataset.operation.id.empty()) visit(dataset.operation);
+  for (const Operation& operation : dataset.earlier) visit(operation);
+}
+
 }  // namespace
 
 void Cluster::Index(const Dataset& dataset) {
@@ -21,6 +27,7 @@ void Cluster::Index(const Dataset& dataset) {
   }
   if (dataset.placement.node) of_node_[*dataset.placement.node].insert(dataset.id);
   if (dataset.desired.node) of_node_[*dataset.desired.node].insert(dataset.id);
+  ForEachOperation(dataset, [&](const Operation& operation) { operations_.emplace(operation.id, dataset.id); });
   promised_ += dataset.size;
   if (dataset.desired.deleted) trash_used_ += UsedOf(dataset.id);
 }
@@ -32,6 +39,7 @@ void Cluster::Unindex(const Dataset& dataset) {
   }
   if (dataset.placement.node) of_node_[*dataset.placement.node].erase(dataset.id);
   if (dataset.desired.node) of_node_[*dataset.desired.node].erase(dataset.id);
+  ForEachOperation(dataset, [&](const Operation& operation) { operations_.erase({operation.id, dataset.id}); });
   promised_ -= dataset.size;
   if (dataset.desired.deleted) trash_used_ -= UsedOf(dataset.id);
 }
@@ -76,11 +84,20 @@ void Cluster::SetCutOff(const DatasetId& id, bool cut_off) {
 
 void Cluster::PutNode(Node node) {
   const NodeId id = node.id;
+  if (!nodes_.contains(id)) ++counts_[static_cast<size_t>(LivenessOf(id))];
   nodes_[id] = std::move(node);
 }
 
+void Cluster::SetLiveness(const NodeId& id, Liveness liveness) {
+  if (nodes_.contains(id)) {
+    --counts_[static_cast<size_t>(LivenessOf(id))];
+    ++counts_[static_cast<size_t>(liveness)];
+  }
+  liveness_[id] = liveness;
+}
+
 void Cluster::EraseNode(const NodeId& id) {
-  nodes_.erase(id);
+  if (nodes_.erase(id) != 0) --counts_[static_cast<size_t>(LivenessOf(id))];
   liveness_.erase(id);
   drained_.erase(id);
 }
@@ -101,6 +118,11 @@ const Dataset* Cluster::Find(const DatasetId& id) const {
 const Dataset* Cluster::FindName(std::string_view name) const {
   const auto it = names_.find(name);
   return it == names_.end() ? nullptr : Find(it->second);
+}
+
+const Dataset* Cluster::FindByOperation(const std::string& operation_id) const {
+  const auto it = operations_.lower_bound({operation_id, DatasetId()});
+  return it == operations_.end() || it->first != operation_id ? nullptr : Find(it->second);
 }
 
 const Node* Cluster::FindNode(const NodeId& id) const {

@@ -2,11 +2,14 @@
 // indices; no I/O, no clock, no threads.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "engine/model/dataset.h"
 #include "engine/model/lease.h"
@@ -27,7 +30,7 @@ class Cluster {
   void PutNode(Node node);
   // Of a node that nothing refers to any more (CheckRemovable).
   void EraseNode(const NodeId& id);
-  void SetLiveness(const NodeId& id, Liveness liveness) { liveness_[id] = liveness; }
+  void SetLiveness(const NodeId& id, Liveness liveness);
   // A drained node takes no datasets that it does not have.
   void SetDrained(const NodeId& id, bool drained);
   void set_valve_closed(bool closed) { valve_closed_ = closed; }
@@ -41,10 +44,13 @@ class Cluster {
   const Dataset* Find(const DatasetId& id) const;
   // Whoever has the name now, or will have it when its pending operation is through. Trash holds no names.
   const Dataset* FindName(std::string_view name) const;
+  // One whose record remembers the operation; of two that changed places by it, always the same.
+  const Dataset* FindByOperation(const std::string& operation_id) const;
   const Node* FindNode(const NodeId& id) const;
   const Node* FindNodeName(std::string_view name) const;
 
   Liveness LivenessOf(const NodeId& id) const;  // kDown for a node nobody knows
+  size_t CountNodes(Liveness liveness) const { return counts_[static_cast<size_t>(liveness)]; }
   bool Drained(const NodeId& id) const { return drained_.contains(id); }
   // Many nodes vanished together: fences need `force` (DESIGN §4).
   bool valve_closed() const { return valve_closed_; }
@@ -73,10 +79,12 @@ class Cluster {
   std::map<DatasetId, Dataset> datasets_;
   std::map<NodeId, Node> nodes_;
   std::map<NodeId, Liveness> liveness_;
+  std::array<size_t, 3> counts_ = {};  // of nodes_, by their liveness
   std::map<DatasetId, Lease> leases_;
   std::set<NodeId> drained_;
   std::map<std::string, DatasetId, std::less<>> names_;
   std::map<NodeId, std::set<DatasetId>> of_node_;
+  std::set<std::pair<std::string, DatasetId>> operations_;  // those that records remember, by id
   std::set<DatasetId> cut_off_;
   std::map<DatasetId, uint64_t> used_;
   uint64_t trash_used_ = 0;

@@ -1,5 +1,7 @@
 #include "engine/model/operations.h"
 
+#include <algorithm>
+
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
@@ -101,13 +103,12 @@ std::string NameForV1(const Cluster& cluster, const CreateWish& wish) {
 }  // namespace
 
 std::optional<Known> FindOperation(const Cluster& cluster, const std::string& operation_id) {
-  for (const auto& [id, dataset] : cluster.datasets()) {
-    if (dataset.operation.id == operation_id) return Known{id, dataset.operation};
-    for (const Operation& operation : dataset.earlier) {
-      if (operation.id == operation_id) return Known{id, operation};
-    }
-  }
-  return std::nullopt;
+  const Dataset* dataset = cluster.FindByOperation(operation_id);
+  if (dataset == nullptr) return std::nullopt;
+  if (dataset->operation.id == operation_id) return Known{dataset->id, dataset->operation};
+  const auto earlier = std::find_if(dataset->earlier.begin(), dataset->earlier.end(),
+                                    [&](const Operation& operation) { return operation.id == operation_id; });
+  return Known{dataset->id, *earlier};
 }
 
 absl::StatusOr<Dataset> PlanCreate(const Cluster& cluster, const CreateWish& wish) {

@@ -24,6 +24,7 @@
 #include "engine/control/metrics.h"
 #include "engine/control/room.h"
 #include "engine/control/runner.h"
+#include "engine/model/codec.h"
 #include "engine/model/size.h"
 #include "engine/rpc/channel.h"
 #include "engine/store/rocksdb_store.h"
@@ -38,13 +39,15 @@ constexpr size_t kPerCommit = 1000;
 class InstantArray : public Array {
  public:
   explicit InstantArray(const std::vector<Dataset>& datasets) {
-    for (const Dataset& dataset : datasets) luns_[dataset.id] = {dataset.size, dataset.placement.grant.initiator};
+    for (const Dataset& dataset : datasets) {
+      luns_[dataset.id] = {dataset.size, dataset.placement.grant.initiator, ToJson(dataset, Secrets::kOmit)};
+    }
   }
 
   absl::StatusOr<PoolCapacity> Capacity() override { return PoolCapacity{.total = kPool, .free = kPool}; }
-  absl::Status Create(const DatasetId& id, uint64_t size, const std::string& /*record*/) override {
+  absl::Status Create(const DatasetId& id, uint64_t size, const std::string& record) override {
     const MutexLock lock(mutex_);
-    luns_[id].size = size;
+    luns_[id] = {size, "", record};
     return absl::OkStatus();
   }
   absl::Status Resize(const DatasetId& /*id*/, uint64_t /*size*/) override { return absl::OkStatus(); }
@@ -53,7 +56,11 @@ class InstantArray : public Array {
     luns_.erase(id);
     return absl::OkStatus();
   }
-  absl::Status WriteRecord(const DatasetId& /*id*/, const std::string& /*record*/) override { return absl::OkStatus(); }
+  absl::Status WriteRecord(const DatasetId& id, const std::string& record) override {
+    const MutexLock lock(mutex_);
+    luns_[id].record = record;
+    return absl::OkStatus();
+  }
   absl::StatusOr<LunAddress> Grant(const DatasetId& id, const flocker::Grant& grant) override {
     const MutexLock lock(mutex_);
     luns_[id].initiator = grant.initiator;
@@ -74,7 +81,7 @@ class InstantArray : public Array {
     const MutexLock lock(mutex_);
     std::vector<ArrayEntry> entries;
     for (const auto& [id, lun] : luns_) {
-      ArrayEntry entry{.id = id, .size = lun.size, .used = 1, .record = "{}", .exported = !lun.initiator.empty()};
+      ArrayEntry entry{.id = id, .size = lun.size, .used = 1, .record = lun.record, .exported = !lun.initiator.empty()};
       if (entry.exported) entry.allowed.push_back(lun.initiator);
       entries.push_back(std::move(entry));
     }
@@ -86,6 +93,7 @@ class InstantArray : public Array {
   struct Lun {
     uint64_t size = 0;
     std::string initiator;  // who may log in; empty: nobody
+    std::string record;
   };
   Mutex mutex_;
   std::map<DatasetId, Lun> luns_ GUARDED_BY(mutex_);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/rpc/packed_view.h"
+
 namespace flocker::sim {
 namespace {
 
@@ -130,6 +132,7 @@ rpc::AgentHello SimAgent::Hello() {
   hello.mutable_node()->set_address(machine_.name());
   hello.set_boot_id(std::to_string(machine_.boots));
   hello.set_view_version(view_version_);
+  hello.set_packed_views(true);
   for (const auto& [key, holding] : holdings_) {
     if (const auto held = holding->held()) *hello.add_held() = *held;
   }
@@ -154,6 +157,8 @@ void SimAgent::OnControl(const rpc::AgentDown& message) {
       return;
     case rpc::AgentDown::kView:
       return OnView(message.view());
+    case rpc::AgentDown::kPackedView:
+      return OnView(UnpackView(message.packed_view()).value());
     case rpc::AgentDown::kReply:
       return OnReply(message.reply());
     default:

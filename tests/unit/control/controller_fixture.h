@@ -27,12 +27,13 @@ class RecordingWorld : public World {
   }
   using World::SendToAgent;
   void SendToAgent(SessionId session, const rpc::AgentDown& message) override { sent.emplace_back(session, message); }
+  void TellEvents() override { ++events_told; }
   void CloseSession(SessionId session) override { closed.push_back(session); }
   void StartArrayAction(const Action& action, const Dataset& dataset) override {
     EXPECT_TRUE(committed.contains(dataset.id) && committed[dataset.id] == dataset) << "an action before its commit";
     actions.push_back(action);
   }
-  void WriteRecord(const Dataset&) override {}
+  void WriteRecord(const Dataset& dataset) override { written.push_back(dataset.id); }
   void RequestCapacity() override { ++capacity_requests; }
   void RequestArrayList() override { ++list_requests; }
   void CutOffStray(const DatasetId& dataset, const std::string& initiator) override {
@@ -47,6 +48,7 @@ class RecordingWorld : public World {
   int64_t WallClockMs() override { return wall_ms; }
 
   bool fail_commits = false;
+  int events_told = 0;
   int capacity_requests = 0;
   int list_requests = 0;
   absl::Status room;
@@ -58,6 +60,7 @@ class RecordingWorld : public World {
   std::vector<std::pair<SessionId, rpc::AgentDown>> sent;
   std::vector<SessionId> closed;
   std::vector<Action> actions;
+  std::vector<DatasetId> written;  // records beside LUNs
   std::vector<std::pair<uint64_t, rpc::OperationReply>> replies;
 };
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/base/status.h"
+#include "engine/model/codec.h"
 #include "tests/unit/control/controller_fixture.h"
 #include "tests/unit/model/fixtures.h"
 
@@ -148,6 +149,26 @@ TEST_F(ControllerTest, ADestinationThatHangsOrGoesAwayKeepsNoAnswerBack) {
   EXPECT_EQ(CauseOfReply(7), "ok");
 }
 
+TEST_F(ControllerTest, WhomNoAnswerWaitsForHearsOfManyChangesAtOnce) {
+  Hello(3, 3, "gamma");
+  const DatasetId id = AttachOne();
+  Advance(Sessions::kCoalesce);
+  world_.sent.clear();
+  world_.events_told = 0;
+  Move("m", id, 2, 7);
+  Tell(1, id, 1, rpc::Report::RELEASED);
+  ArrayDone(OutcomeKind::kRevoked);
+  ArrayDone(OutcomeKind::kGranted);
+  EXPECT_EQ(Count(3, rpc::AgentDown::kView), 0);
+  EXPECT_EQ(world_.events_told, 0);
+  EXPECT_EQ(controller_->NextTick(), now_ + Sessions::kCoalesce);
+  Advance(Sessions::kCoalesce);
+  EXPECT_EQ(Count(3, rpc::AgentDown::kView), 1);
+  EXPECT_EQ(world_.events_told, 1);
+  Advance(Sessions::kCoalesce);
+  EXPECT_EQ(Count(3, rpc::AgentDown::kView), 1) << "nothing changed";
+}
+
 TEST_F(ControllerTest, BusyIsAnsweredRememberedAndExplained) {
   const DatasetId id = AttachOne();
   Move("m", id, 2, 7);
@@ -273,6 +294,30 @@ TEST_F(ControllerReconciles, WhatAgreesWithTheRecordsIsLeftAlone) {
   EXPECT_TRUE(world_.strays.empty());
   EXPECT_EQ(controller_->strays(), 0u);
   EXPECT_EQ(PhaseOf(id), Phase::kAttached);
+}
+
+TEST_F(ControllerReconciles, ARecordBesideItsLunThatSaysSomethingElseIsWrittenAnew) {
+  const DatasetId id = AttachOne();
+  const auto written = [&](const std::string& record) {
+    world_.written.clear();
+    ArrayEntry entry = EntryOf(id);
+    entry.record = record;
+    List({entry});
+    return world_.written.size();
+  };
+  const std::string right = ToJson(*controller_->cluster().Find(id), Secrets::kOmit);
+  EXPECT_EQ(written("{}"), 1U);
+  EXPECT_EQ(written(right), 0U);
+  EXPECT_EQ(written(right), 0U);
+  EXPECT_EQ(written("{}"), 1U) << "it was right a moment ago";
+  EXPECT_EQ(written(right), 0U);
+  rpc::OperationRequest label;
+  label.set_id("label");
+  label.mutable_change()->set_dataset_id(id.str());
+  (*label.mutable_change()->mutable_metadata())["owner"] = "me";
+  controller_->OnOperation(label, {.session = 0, .call = 8}, now_);
+  Flush();
+  EXPECT_EQ(written(right), 1U) << "it was right before the label";
 }
 
 TEST_F(ControllerReconciles, StraysAreCutOffAndCounted) {

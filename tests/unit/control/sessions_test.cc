@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_format.h"
+#include "engine/rpc/packed_view.h"
 
 namespace flocker {
 namespace {
@@ -20,7 +21,7 @@ class SharedViews : public ::testing::Test {
       sessions_.Open(static_cast<SessionId>(n), NodeNumber(n));
     }
   }
-  Messages Take(SessionId session) { return sessions_.Take(session, cluster_, /*urgent=*/true, now_); }
+  Messages Take(SessionId session) { return sessions_.Take(session, cluster_, now_); }
   static rpc::ViewDelta ViewOf(const std::shared_ptr<const std::string>& message) {
     rpc::AgentDown down;
     EXPECT_TRUE(down.ParseFromString(*message));
@@ -69,6 +70,32 @@ TEST_F(SharedViews, ComeWholeToWhoIsTooFarBehind) {
   const Messages later = Take(1);
   ASSERT_EQ(later.size(), 1U);
   EXPECT_EQ(ViewOf(later[0]).from(), 0U);
+}
+
+TEST_F(SharedViews, AreToldInRounds) {
+  EXPECT_TRUE(sessions_.BeginRound(now_));
+  EXPECT_EQ(sessions_.NextRound(), absl::InfiniteDuration()) << "there is nothing to tell";
+  EXPECT_FALSE(sessions_.BeginRound(now_ + absl::Hours(1)));
+  sessions_.Changed(NodeNumber(2));
+  EXPECT_EQ(sessions_.NextRound(), now_ + Sessions::kCoalesce);
+  EXPECT_FALSE(sessions_.BeginRound(now_)) << "the last one was a moment ago";
+  EXPECT_TRUE(sessions_.BeginRound(now_ + Sessions::kCoalesce));
+  sessions_.Happened();
+  EXPECT_TRUE(sessions_.BeginRound(now_ + 2 * Sessions::kCoalesce)) << "for the events";
+  EXPECT_FALSE(sessions_.BeginRound(now_ + 3 * Sessions::kCoalesce));
+}
+
+TEST_F(SharedViews, OfTheWholeClusterArePackedForWhoUnderstandsThat) {
+  sessions_.Open(2, NodeNumber(2), /*packed=*/true);
+  const Messages plain = Take(1);
+  const Messages packed = Take(2);
+  rpc::AgentDown down;
+  ASSERT_TRUE(down.ParseFromString(*packed.at(0)));
+  const auto view = UnpackView(down.packed_view());
+  ASSERT_TRUE(view.ok()) << view.status();
+  EXPECT_EQ(view->SerializeAsString(), ViewOf(plain.at(0)).SerializeAsString());
+  sessions_.Changed(NodeNumber(3));
+  EXPECT_EQ(Take(1), Take(2)) << "the delta is small anyway";
 }
 
 }  // namespace

@@ -130,6 +130,37 @@ TEST(FindOperation, KnowsTheLastAndSomeBefore) {
   EXPECT_TRUE(FindOperation(cluster, "back"));
 }
 
+TEST(FindOperation, KnowsOneOfTwoDatasetsAsLongAsTheOtherIsThere) {
+  Cluster cluster = TwoNodes();
+  for (int n : {1, 2}) {
+    Dataset dataset;
+    dataset.id = DatasetNumber(n);
+    dataset.operation = {.id = "swap", .kind = "exchange", .done = true};
+    cluster.Put(dataset);
+  }
+  ASSERT_TRUE(FindOperation(cluster, "swap"));
+  EXPECT_EQ(FindOperation(cluster, "swap")->dataset, DatasetNumber(1));
+  cluster.Erase(DatasetNumber(1));
+  ASSERT_TRUE(FindOperation(cluster, "swap"));
+  EXPECT_EQ(FindOperation(cluster, "swap")->dataset, DatasetNumber(2));
+  cluster.Erase(DatasetNumber(2));
+  EXPECT_FALSE(FindOperation(cluster, "swap"));
+}
+
+TEST(Cluster, CountsItsNodesByHowTheyAreHeard) {
+  Cluster cluster = TwoNodes();
+  cluster.SetLiveness(NodeNumber(1), Liveness::kConnected);
+  cluster.SetLiveness(NodeNumber(2), Liveness::kSilent);
+  cluster.SetLiveness(NodeNumber(2), Liveness::kDown);
+  cluster.PutNode(*cluster.FindNode(NodeNumber(1)));
+  cluster.SetLiveness(NodeNumber(9), Liveness::kConnected);
+  EXPECT_EQ(cluster.CountNodes(Liveness::kConnected), 1U) << "nobody knows the ninth";
+  EXPECT_EQ(cluster.CountNodes(Liveness::kSilent), 0U);
+  EXPECT_EQ(cluster.CountNodes(Liveness::kDown), 1U);
+  cluster.EraseNode(NodeNumber(2));
+  EXPECT_EQ(cluster.CountNodes(Liveness::kDown), 0U);
+}
+
 TEST(Rename, OnOneNodeIsDoneAtOnce) {
   Cluster cluster = TwoNodes();
   AttachOnAlpha(cluster);
