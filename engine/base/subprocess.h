@@ -18,9 +18,9 @@ struct CommandResult {
   std::string output;  // standard output and standard error together
 };
 
-// Runs argv[0] (looked up in PATH) to its end; blocks at most `timeout`, then kills it and answers DeadlineExceeded. (Longer only
-// where the kernel does not let it end, as in a device that does not answer: it would be there yet.)
-// A non-zero exit is a result, not an error. `input`, of at most 4 KiB, is its standard input: what nobody is to see in
+// Runs argv[0] (looked up in PATH) to its end; blocks at most `timeout`, then kills it and answers DeadlineExceeded.
+// (Longer only where the kernel does not let it end, as in a device that does not answer: it would be there yet.) A
+// non-zero exit is a result, not an error. `input`, of at most 4 KiB, is its standard input: what nobody is to see in
 // a list of processes. `cpu`: as ChildOptions's.
 absl::StatusOr<CommandResult> RunCommand(const std::vector<std::string>& argv, absl::Duration timeout,
                                          const std::string& input = "", absl::Duration cpu = absl::InfiniteDuration());

@@ -165,7 +165,11 @@ void Truth::CommitsDataset(const Dataset& dataset) {
 
 void Truth::CommitsOperation(const Dataset* before, const Dataset& dataset) {
   // One batch may hold the end of an operation and the next one already.
-  for (const Operation& operation : dataset.earlier) Ends(operation);
+  for (const Operation& operation : dataset.earlier) {
+    Ends(operation);
+    Done& done = operations_[operation.id];
+    if (done.dataset == DatasetId()) done.dataset = dataset.id;  // it began in this batch, too
+  }
   const Operation& operation = dataset.operation;
   if (operation.id.empty()) return;
   const bool begins = before == nullptr || before->operation.id != operation.id;
