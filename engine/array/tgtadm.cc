@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "engine/base/status.h"
 
 namespace flocker {
@@ -23,17 +24,19 @@ std::string Flag(uint64_t number) { return absl::StrCat(number); }
 }  // namespace
 
 // The secret is in the command line of tgtadm, for want of another way.
-absl::StatusOr<CommandResult> Tgtadm::Here(const std::string& shown, std::vector<std::string> argv,
-                                           const std::string* secret) const {
+absl::StatusOr<CommandResult> Tgtadm::Here(const std::string& shown, const std::string& verb,
+                                           const std::vector<std::string>& words, const std::string* secret) const {
+  std::vector<std::string> argv = absl::StrSplit(verb, ' ');
+  argv.insert(argv.end(), words.begin(), words.end());
   if (secret != nullptr) argv.insert(argv.end(), {"--password", *secret});
   return shell_.RunHere(shown, argv, kTimeout, kCpu);
 }
 
 // There in that of its timeout as well: not in the shell's, nor in that of an ssh to it.
-absl::StatusOr<CommandResult> Tgtadm::There(const std::string& shown, const std::vector<std::string>& argv,
-                                            const std::string* secret) const {
-  std::string line = absl::StrCat(secret != nullptr ? "IFS= read -r secret; " : "", kBounded);
-  for (const std::string& word : argv) absl::StrAppend(&line, " ", ShellQuote(word));
+absl::StatusOr<CommandResult> Tgtadm::There(const std::string& shown, const std::string& verb,
+                                            const std::vector<std::string>& words, const std::string* secret) const {
+  std::string line = absl::StrCat(secret != nullptr ? "IFS= read -r secret; " : "", kBounded, " ", verb);
+  for (const std::string& word : words) absl::StrAppend(&line, " ", ShellQuote(word));
   if (secret != nullptr) absl::StrAppend(&line, " --password \"$secret\"");
   return shell_.Run(shown, line, kTimeout, secret != nullptr ? *secret + "\n" : "");
 }
@@ -42,10 +45,9 @@ absl::StatusOr<std::string> Tgtadm::Run(const std::string& op, const std::string
                                         const std::vector<std::string>& words, const std::string* secret) const {
   const std::string shown = absl::StrCat("tgtadm -C ", control_number_, " --op ", op, " --mode ", mode,
                                          words.empty() ? "" : " ", absl::StrJoin(words, " "));
-  std::vector<std::string> argv = {
-      "tgtadm", "-C", Flag(static_cast<uint64_t>(control_number_)), "--lld", "iscsi", "--op", op, "--mode", mode};
-  argv.insert(argv.end(), words.begin(), words.end());
-  ASSIGN_OR_RETURN(CommandResult result, shell_.local() ? Here(shown, argv, secret) : There(shown, argv, secret));
+  const std::string verb = absl::StrCat("tgtadm -C ", control_number_, " --lld iscsi --op ", op, " --mode ", mode);
+  ASSIGN_OR_RETURN(CommandResult result,
+                   shell_.local() ? Here(shown, verb, words, secret) : There(shown, verb, words, secret));
   if (result.exit_code == 0) return std::move(result.output);
   const std::string message = absl::StrCat(shown, ": ", absl::StripAsciiWhitespace(result.output));
   // usr/tgtadm.c, ipc_mgmt_rsp: EINVAL is tgtd's own refusal; everything else means that it was not asked.

@@ -40,10 +40,10 @@ class Tgtadm {
   // `words` follow the mode's; `secret`, if any, is appended as --password and appears in no error.
   absl::StatusOr<std::string> Run(const std::string& op, const std::string& mode, const std::vector<std::string>& words,
                                   const std::string* secret = nullptr) const;
-  absl::StatusOr<CommandResult> Here(const std::string& shown, std::vector<std::string> argv,
-                                     const std::string* secret) const;
-  absl::StatusOr<CommandResult> There(const std::string& shown, const std::vector<std::string>& argv,
-                                      const std::string* secret) const;
+  absl::StatusOr<CommandResult> Here(const std::string& shown, const std::string& verb,
+                                     const std::vector<std::string>& words, const std::string* secret) const;
+  absl::StatusOr<CommandResult> There(const std::string& shown, const std::string& verb,
+                                      const std::vector<std::string>& words, const std::string* secret) const;
   absl::Status Change(const std::string& op, const std::string& mode, const std::vector<std::string>& words,
                       const std::string* secret = nullptr) const;
 
