@@ -1,10 +1,14 @@
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -26,6 +30,7 @@ constexpr char kNative[] = "flocker";
 constexpr char kTree[] = "tree";
 constexpr char kStorageDaemon[] = "qsd";
 constexpr char kLocal[] = "local";
+constexpr uint64_t kLogBytes = uint64_t{4} << 20;  // of who syncs while another one reads
 
 struct Place {
   std::string peer;
@@ -83,6 +88,51 @@ void WriteSqliteScript(const std::string& path, int transactions) {
   for (int i = 0; i < transactions; ++i) script << "INSERT INTO t(text) VALUES('" << std::string(100, 'x') << "');\n";
 }
 
+// A cgroup with block I/O of its own: the loop driver has a thread for each.
+class OwnCgroup {
+ public:
+  static absl::StatusOr<OwnCgroup> Make() {
+    const std::string v1 = "/sys/fs/cgroup/blkio";
+    const bool alone = std::filesystem::exists(v1);
+    const std::string root = alone ? v1 : "/sys/fs/cgroup";
+    if (!alone) {
+      std::ofstream control(root + "/cgroup.subtree_control");
+      if (!(control << "+io" << std::flush)) return absl::UnavailableError("no cgroup can have the io controller");
+    }
+    OwnCgroup made(absl::StrCat(root, "/flocker-bench-", getpid()));
+    if (mkdir(made.path_.c_str(), 0700) != 0) return ErrnoStatus(errno, "cannot make " + made.path_);
+    return made;
+  }
+  OwnCgroup(OwnCgroup&& other) noexcept : path_(std::exchange(other.path_, "")) {}
+  OwnCgroup& operator=(OwnCgroup&&) = delete;
+  ~OwnCgroup() {
+    if (!path_.empty()) rmdir(path_.c_str());
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  explicit OwnCgroup(std::string path) : path_(std::move(path)) {}
+  std::string path_;  // empty: moved from
+};
+
+// How fast somebody reads while another one writes and syncs all the time.
+absl::StatusOr<double> ReadBesideSync(const std::string& directory, uint64_t size, absl::Duration time, bool apart) {
+  std::optional<OwnCgroup> cgroup;
+  if (apart) {
+    ASSIGN_OR_RETURN(OwnCgroup made, OwnCgroup::Make());
+    cgroup.emplace(std::move(made));
+  }
+  auto writer = std::async(std::launch::async, [&] {
+    return RunFio({.file = directory + "/log", .rw = "randwrite", .direct = false, .more = {"--fsync=1"}}, kLogBytes,
+                  time + absl::Seconds(1));
+  });
+  const auto read = RunFio({.file = directory + "/data", .rw = "randread", .cgroup = cgroup ? cgroup->path() : ""}, size,
+                           time);
+  RETURN_IF_ERROR(writer.get().status());
+  RETURN_IF_ERROR(read.status());
+  return read->iops();
+}
+
 std::vector<Job> Jobs(const Settings& settings, const std::string& archive, const std::string& script,
                       int transactions) {
   const uint64_t size = settings.file_bytes / 4;
@@ -103,6 +153,10 @@ std::vector<Job> Jobs(const Settings& settings, const std::string& archive, cons
       {"read_1m_qd8", "MB/s", fio("read", "1M", 8, true, true, {}), true},
       {"write_1m_qd8", "MB/s", fio("write", "1M", 8, true, true, {})},
       {"fsync_write_4k", "IOPS", fio("randwrite", "4k", 1, false, false, {"--fsync=1"})},
+      {"read_beside_fsync", "IOPS",
+       [=](const std::string& directory) { return ReadBesideSync(directory, size, settings.run, false); }},
+      {"read_apart_from_fsync", "IOPS",
+       [=](const std::string& directory) { return ReadBesideSync(directory, size, settings.run, true); }},
       {"untar", "1/s",
        [=](const std::string& directory) -> absl::StatusOr<double> {
          ASSIGN_OR_RETURN(const double speed, PerSecond(directory, [&] { return Untar(archive, directory); }));
@@ -172,6 +226,7 @@ absl::StatusOr<Section> RunFilesystem(const Settings& settings) {
     std::error_code error;
     std::filesystem::create_directories(place.directory, error);
     RETURN_IF_ERROR(WriteFilledFile(place.directory + "/data", settings.file_bytes / 4));
+    RETURN_IF_ERROR(WriteFilledFile(place.directory + "/log", kLogBytes));
   }
 
   for (const Job& job : Jobs(settings, archive, script, transactions)) {

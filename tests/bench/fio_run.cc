@@ -24,6 +24,9 @@ absl::StatusOr<FioResult> RunFio(const FioJob& job, uint64_t size, absl::Duratio
                                    absl::StrCat("--direct=", job.direct ? 1 : 0),
                                    absl::StrCat("--size=", size)};
   argv.insert(argv.end(), job.more.begin(), job.more.end());
+  if (!job.cgroup.empty()) {
+    argv.insert(argv.begin(), {"sh", "-c", R"(echo $$ >"$0" && exec "$@")", job.cgroup + "/cgroup.procs"});
+  }
   ASSIGN_OR_RETURN(const std::string output, RunChecked(argv, time + absl::Seconds(60)));
   const size_t begin = output.find("{\n");  // behind what it may warn of
   const auto json = nlohmann::json::parse(output.begin() + static_cast<std::ptrdiff_t>(std::min(begin, output.size())),

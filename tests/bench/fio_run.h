@@ -16,6 +16,7 @@ struct FioJob {
   int depth = 1;
   bool direct = true;
   std::vector<std::string> more;  // arguments, such as --fsync=1
+  std::string cgroup;             // a directory: in this one; empty: where we are
 };
 
 struct FioResult {

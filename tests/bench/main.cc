@@ -20,6 +20,7 @@ struct NamedSection {
 constexpr NamedSection kSections[] = {{"block", &RunBlock},
                                       {"filesystem", &RunFilesystem},
                                       {"operations", &RunOperations},
+                                      {"tree", &RunTree},
                                       {"control", &RunControlPlane}};
 
 bool Write(const std::string& path, const std::string& content) {
@@ -39,7 +40,7 @@ int Main(int argc, char** argv) {
   CLI::App app("Flocker beside its peers, in one run. No figure without its ratio.", "scripts/bench");
   app.add_flag("--quick", quick, "under 5 minutes");
   app.add_flag("--smoke", smoke, "under a minute: only whether the bench works");
-  app.add_option("--only", only, "sections: block, filesystem, operations, control");
+  app.add_option("--only", only, "sections: block, filesystem, operations, tree, control");
   app.add_option("--workload", settings.workload, "only the workloads whose name contains this");
   app.add_option("--rounds", settings.rounds, "of each workload (5)")->check(CLI::PositiveNumber);
   app.add_option_function<double>(

@@ -33,6 +33,9 @@ absl::StatusOr<Section> RunFilesystem(const Settings& settings);
 // A dataset's life in the tree beside the same by hand, with the tools that come with the system.
 absl::StatusOr<Section> RunOperations(const Settings& settings);
 
+// Names in the tree of a cluster of 100,000 datasets, beside directories of those names in ext4.
+absl::StatusOr<Section> RunTree(const Settings& settings);
+
 // flocker-control as the cluster grows, by itself: an array and agents that take no time.
 absl::StatusOr<Section> RunControlPlane(const Settings& settings);
 
