@@ -31,19 +31,23 @@ bool SetIds(uid_t uid, gid_t gid) {
 
 absl::Status PrepareThread() {
   if (unshare(CLONE_FS) != 0) return ErrnoStatus(errno, "give a worker thread its own umask (unshare CLONE_FS)");
+  if (SetThreadGroups({}) != 0) return ErrnoStatus(errno, "give a worker thread no groups (setgroups)");
   return absl::OkStatus();
 }
 
 ActAs::ActAs(const Request& request, Groups groups) {
   const fuse_ctx& caller = request.caller();
   umask(caller.umask);
+  other_ = caller.uid != 0 || caller.gid != 0;
+  if (!other_) return;
   // Root passes every check that groups could decide, so they are not worth looking up.
-  const bool look_up = groups == Groups::kCallers && caller.uid != 0;
-  if (SetThreadGroups(look_up ? request.Groups() : std::vector<gid_t>()) != 0 || !SetIds(caller.uid, caller.gid)) {
-    error_ = EPERM;
-  }
+  has_groups_ = groups == Groups::kCallers && caller.uid != 0;
+  if ((has_groups_ && SetThreadGroups(request.Groups()) != 0) || !SetIds(caller.uid, caller.gid)) error_ = EPERM;
 }
 
-ActAs::~ActAs() { SetIds(0, 0); }
+ActAs::~ActAs() {
+  if (other_) SetIds(0, 0);
+  if (has_groups_) SetThreadGroups({});
+}
 
 }  // namespace flocker

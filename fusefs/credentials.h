@@ -7,7 +7,7 @@
 
 namespace flocker {
 
-// Gives the calling thread a umask of its own. Once per worker thread, before any ActAs.
+// Gives the calling thread a umask of its own, and no groups. Once per worker thread, before any ActAs.
 absl::Status PrepareThread();
 
 // The calling thread's filesystem identity (fsuid, fsgid, supplementary groups, umask) is the caller's while this
@@ -28,6 +28,8 @@ class ActAs {
   int error() const { return error_; }
 
  private:
+  bool other_ = false;       // than the thread's own, root
+  bool has_groups_ = false;  // which are to be taken away again
   int error_ = 0;
 };
 

@@ -3,18 +3,22 @@
 #include <linux/fuse.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 
-#include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/status.h"
+#include "fusefs/credentials.h"
 #include "fusefs/fuse_device.h"
 #include "fusefs/newer_requests.h"
+#include "fusefs/worker_pool.h"
 
 namespace flocker {
 namespace {
@@ -83,17 +87,47 @@ Session::~Session() {
   Unmount();
 }
 
-void Session::Start() {
+absl::Status Session::Start() {
   GoOn();
-  for (int i = 0; i < kReceivers; ++i) receivers_.emplace_back([this] { Receive(); });
+  for (int i = 0; i < kReceivers; ++i) {
+    ASSIGN_OR_RETURN(unique_fd wait, MakeWait());
+    {
+      const MutexLock lock(receivers_->mutex);
+      ++receivers_->receiving;
+    }
+    std::thread([this, receivers = receivers_, wait = std::move(wait)] {
+      if (Receive(*receivers, wait)) receivers->End();
+    }).detach();
+  }
+  return absl::OkStatus();
 }
 
 void Session::Stop() {
-  stopping_ = true;
+  receivers_->stopping = true;
   Signal(stop_);
   in_flight_.Stop();
-  for (std::thread& receiver : receivers_) receiver.join();
-  receivers_.clear();
+  MutexLock lock(receivers_->mutex);
+  while (receivers_->receiving > 0) receivers_->changed.Wait(lock);
+}
+
+bool Session::Receivers::Leave() {
+  const MutexLock lock(mutex);
+  if (receiving == 1) return false;
+  --receiving;
+  return true;
+}
+
+bool Session::Receivers::Return() {
+  const MutexLock lock(mutex);
+  if (stopping) return false;
+  ++receiving;
+  return true;
+}
+
+void Session::Receivers::End() {
+  const MutexLock lock(mutex);
+  --receiving;
+  changed.NotifyAll();
 }
 
 void Session::Unmount() {
@@ -157,17 +191,42 @@ void Session::GoOn() {
   }
 }
 
-void Session::Receive() {
+// For one receiver: a request wakes one of those that wait, and not all of them.
+absl::StatusOr<unique_fd> Session::MakeWait() const {
+  unique_fd wait(epoll_create1(EPOLL_CLOEXEC));
+  epoll_event request{};
+  request.events = EPOLLIN | EPOLLEXCLUSIVE;
+  epoll_event stop{};
+  stop.events = EPOLLIN;
+  if (!wait || epoll_ctl(wait.get(), EPOLL_CTL_ADD, device(), &request) != 0 ||
+      epoll_ctl(wait.get(), EPOLL_CTL_ADD, stop_.get(), &stop) != 0) {
+    return ErrnoStatus(errno, "epoll of /dev/fuse");
+  }
+  return wait;
+}
+
+bool Session::Receive(Receivers& receivers, const unique_fd& wait) {
+  if (const absl::Status prepared = PrepareThread(); !prepared.ok()) {
+    spdlog::critical("{}", std::string(prepared.message()));
+    std::abort();  // as a worker thread
+  }
   size_t offered = in_flight_.Offer();
-  std::array<pollfd, 2> wait = {{{device(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
   std::span<std::byte> room = in_flight_.Room(offered);
   while (fuse_session_exited(session_.get()) == 0) {
     const ssize_t got = read(device(), room.data(), room.size());
     if (got > 0) {
       const auto received = in_flight_.Deliver(offered, static_cast<size_t>(got));
-      if (!received) return;  // told to stop
-      Process(*received);
-      if (stopping_) return;
+      if (!received) return true;  // told to stop
+      {
+        WorkerPool::Kept task;
+        Process(*received);
+        pollfd more{device(), POLLIN, 0};
+        if (task.any() && poll(&more, 1, 0) == 0 && receivers.Leave()) {
+          task.Run();
+          if (!receivers.Return()) return false;
+        }
+      }
+      if (receivers.stopping) return true;
       room = in_flight_.Room(offered);
       continue;
     }
@@ -180,10 +239,12 @@ void Session::Receive() {
       spdlog::error("/dev/fuse: {}", std::strerror(errno));
       break;
     }
-    if (poll(wait.data(), wait.size(), -1) < 0 && errno != EINTR) break;
-    if (wait[1].revents != 0) return;
+    epoll_event ready{};
+    if (epoll_wait(wait.get(), &ready, 1, -1) < 0 && errno != EINTR) break;
+    if (receivers.stopping) return true;
   }
   Signal(ended_);
+  return true;
 }
 
 }  // namespace flocker

@@ -6,10 +6,9 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <thread>
-#include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/base/mutex.h"
 #include "engine/base/unique_fd.h"
 #include "fusefs/interrupt.h"
 #include "fusefs/request.h"
@@ -39,10 +38,10 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   // What a predecessor left unanswered comes first.
-  void Start();
+  absl::Status Start();
   // Readable when the tree was unmounted by somebody else.
   int ended_fd() const { return ended_.get(); }
-  // Ends the threads; users of the tree wait from here on. Requests kept elsewhere can and must be answered next.
+  // Ends the threads that receive; users of the tree wait from here on. Requests kept elsewhere can and must be answered next.
   void Stop();
   // Unmounts, also from under its users: they get errors. After Stop.
   void Unmount();
@@ -54,13 +53,30 @@ class Session {
                                                        const fuse_lowlevel_ops& ops, SessionOwner& owner,
                                                        SavedState& state);
   int device() const { return fuse_session_fd(session_.get()); }
-  void Receive();
   void Process(const InFlight::Received& received);
   void Process(std::span<std::byte> request);
   void GoOn();
 
-  // Two: while one is in a request, the other one receives; none of them ever blocks in one.
-  static constexpr int kReceivers = 2;
+  // A thread that receives a request does by itself what of it may block, which spares the wake-up of another one, but
+  // only while another one goes on receiving and nothing waits to be received:
+  //
+  //     receiving -- read(2), Process: neither blocks --> receiving
+  //         |  ^---- back ------------------------.
+  //         `------- alone in its task: may block ´  stopped meanwhile: it ends without a look at the session
+  static constexpr int kReceivers = 3;
+  struct Receivers {
+    Mutex mutex;
+    CondVar changed;
+    int receiving GUARDED_BY(mutex) = 0;
+    std::atomic<bool> stopping{false};
+
+    bool Leave() EXCLUDES(mutex);   // false: the others have left already
+    bool Return() EXCLUDES(mutex);  // false: stopped
+    void End() EXCLUDES(mutex);
+  };
+  absl::StatusOr<unique_fd> MakeWait() const;
+  // False when it ended after a task of its own: the session may be gone.
+  bool Receive(Receivers& receivers, const unique_fd& wait);
 
   const std::string mountpoint_;
   bool mounted_ = true;
@@ -69,8 +85,7 @@ class Session {
   const unique_fd ended_;  // an eventfd
   InFlight& in_flight_;
   SavedState& state_;
-  std::atomic<bool> stopping_{false};
-  std::vector<std::thread> receivers_;
+  const std::shared_ptr<Receivers> receivers_ = std::make_shared<Receivers>();
 };
 
 }  // namespace flocker

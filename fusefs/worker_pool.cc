@@ -10,6 +10,11 @@
 #include "fusefs/credentials.h"
 
 namespace flocker {
+namespace {
+
+thread_local WorkerPool::Kept* keeper = nullptr;  // this thread's
+
+}  // namespace
 
 WorkerThreads::~WorkerThreads() {
   MutexLock lock(mutex_);
@@ -48,25 +53,54 @@ WorkerPool::~WorkerPool() {
 void WorkerPool::Submit(Task task) {
   // The task may own the pool, and have ended it before this returns.
   const std::shared_ptr<State> state = state_;
+  if (keeper != nullptr && !keeper->any()) {
+    const MutexLock lock(state->mutex);
+    if (state->queue.empty() && (state->waiting > 0 || state->running < state->max)) {
+      state->threads.Add();
+      keeper->state_ = state;
+      keeper->task_ = std::move(task);
+      return;
+    }
+  }
+  Enqueue(state, std::move(task));
+}
+
+void WorkerPool::Enqueue(const std::shared_ptr<State>& state, Task task) {
   Task undone;  // destroyed after the lock is gone: what it owns may answer somebody
   {
     MutexLock lock(state->mutex);
     state->queue.push_back(std::move(task));
-    state->changed.NotifyOne();
-    if (state->waiting >= state->queue.size() || state->running == state->max) return;
-    state->threads.Add();
-    try {
-      std::thread([state] { Run(state); }).detach();
-      ++state->running;
-    } catch (const std::system_error& error) {
-      state->threads.Remove();
-      spdlog::error("cannot start a worker thread: {}; raise the limit of threads", error.what());
-      if (state->running == 0) {
-        undone = std::move(state->queue.back());
-        state->queue.pop_back();
+    if (state->waiting < state->queue.size() && state->running < state->max) {
+      state->threads.Add();
+      try {
+        std::thread([state] { Run(state); }).detach();
+        ++state->running;
+      } catch (const std::system_error& error) {
+        state->threads.Remove();
+        spdlog::error("cannot start a worker thread: {}; raise the limit of threads", error.what());
+        if (state->running == 0) {
+          undone = std::move(state->queue.back());
+          state->queue.pop_back();
+        }
       }
     }
   }
+  state->changed.NotifyOne();  // without the lock, which who wakes up takes first
+}
+
+WorkerPool::Kept::Kept() { keeper = this; }
+
+WorkerPool::Kept::~Kept() {
+  keeper = nullptr;
+  if (!any()) return;
+  Enqueue(state_, std::move(task_));
+  state_->threads.Remove();
+}
+
+void WorkerPool::Kept::Run() {
+  keeper = nullptr;  // what the task itself submits is for others
+  std::exchange(task_, nullptr)();
+  std::exchange(state_, nullptr)->threads.Remove();
 }
 
 bool WorkerPool::Next(State& state, Task& task) {

@@ -47,6 +47,8 @@ class WorkerPool {
   // Never blocks. A task is destroyed undone only when not a single thread can be started.
   void Submit(Task task);
 
+  class Kept;
+
  private:
   struct State {
     State(WorkerThreads& worker_threads, size_t max_threads, absl::Duration idle_time)
@@ -61,10 +63,30 @@ class WorkerPool {
     size_t waiting GUARDED_BY(mutex) = 0;  // of them: without work
     bool closing GUARDED_BY(mutex) = false;
   };
+  static void Enqueue(const std::shared_ptr<State>& state, Task task);
   static void Run(const std::shared_ptr<State>& state);
   static bool Next(State& state, Task& task);
 
   const std::shared_ptr<State> state_;  // outlives the pool in its threads
+};
+
+// While it lives, the first task that its thread submits, to any pool that has room, is kept here for the thread to do by
+// itself: to wake another one can cost more than the task. One on a thread at a time.
+class WorkerPool::Kept {
+ public:
+  Kept();
+  ~Kept();  // submits what is kept still
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+
+  bool any() const { return state_ != nullptr; }
+  // Blocks for as long as the task does, which has a thread more than the pool's `max` then. There must be one.
+  void Run();
+
+ private:
+  friend class WorkerPool;
+  std::shared_ptr<State> state_;
+  Task task_;
 };
 
 }  // namespace flocker

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <latch>
 #include <memory>
+#include <thread>
 
 namespace flocker {
 namespace {
@@ -78,6 +79,72 @@ TEST(WorkerPool, ThreadsHaveAUmaskOfTheirOwn) {
   });
   done.wait();
   EXPECT_EQ(umask(ours), static_cast<mode_t>(022));
+}
+
+TEST(WorkerPool, ATaskIsKeptForItsThreadAndTheNextIsNot) {
+  WorkerThreads threads;
+  WorkerPool pool(threads, 4, absl::Seconds(10));
+  std::thread::id first;
+  std::thread::id second;
+  std::latch done(1);
+  WorkerPool::Kept kept;
+  EXPECT_FALSE(kept.any());
+  pool.Submit([&] { first = std::this_thread::get_id(); });
+  pool.Submit([&] {
+    second = std::this_thread::get_id();
+    done.count_down();
+  });
+  ASSERT_TRUE(kept.any());
+  done.wait();
+  EXPECT_EQ(first, std::thread::id());
+  kept.Run();
+  EXPECT_FALSE(kept.any());
+  EXPECT_EQ(first, std::this_thread::get_id());
+  EXPECT_NE(second, first);
+}
+
+TEST(WorkerPool, WhatATaskOfTheKeepersSubmitsIsForOthers) {
+  WorkerThreads threads;
+  WorkerPool pool(threads, 4, absl::Seconds(10));
+  std::latch done(1);
+  WorkerPool::Kept kept;
+  pool.Submit([&] {
+    pool.Submit([&] { done.count_down(); });
+    done.wait();
+  });
+  kept.Run();
+}
+
+TEST(WorkerPool, WhatIsKeptAndNotDoneGoesToTheOthersAfterAll) {
+  WorkerThreads threads;
+  std::atomic<int> done = 0;
+  {
+    const WorkerPool::Kept kept;
+    WorkerPool pool(threads, 1, absl::Seconds(10));
+    pool.Submit([&] { ++done; });
+    ASSERT_TRUE(kept.any());
+    EXPECT_FALSE(threads.WaitUntilNone(absl::ZeroDuration())) << "it is not waited for";
+  }  // the pool is gone before it is submitted
+  EXPECT_TRUE(threads.WaitUntilNone(absl::Seconds(10)));
+  EXPECT_EQ(done, 1);
+}
+
+TEST(WorkerPool, NothingIsKeptOfAPoolThatIsStuck) {
+  WorkerThreads threads;
+  WorkerPool pool(threads, 1, absl::Seconds(10));
+  std::latch stuck(1);
+  std::latch go(1);
+  std::latch done(1);
+  pool.Submit([&] {
+    stuck.count_down();
+    go.wait();
+  });
+  stuck.wait();
+  const WorkerPool::Kept kept;
+  pool.Submit([&] { done.count_down(); });
+  EXPECT_FALSE(kept.any());
+  go.count_down();
+  done.wait();
 }
 
 }  // namespace
