@@ -114,7 +114,7 @@ absl::Status Serve(const Flags& flags) {
     ASSIGN_OR_RETURN(
         session, Session::Mount(std::move(means.device), flags.mountpoint, FuseOperations(), filesystem, *means.state));
   }
-  RETURN_IF_ERROR(session->Start());
+  session->Start();
 
   // Without a request to the tree: one that is killed while it waits for an answer of its own does not die, and no
   // successor comes.

@@ -3,10 +3,10 @@
 #include <linux/fuse.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -87,19 +87,17 @@ Session::~Session() {
   Unmount();
 }
 
-absl::Status Session::Start() {
+void Session::Start() {
   GoOn();
   for (int i = 0; i < kReceivers; ++i) {
-    ASSIGN_OR_RETURN(unique_fd wait, MakeWait());
     {
       const MutexLock lock(receivers_->mutex);
       ++receivers_->receiving;
     }
-    std::thread([this, receivers = receivers_, wait = std::move(wait)] {
-      if (Receive(*receivers, wait)) receivers->End();
+    std::thread([this, receivers = receivers_] {
+      if (Receive(*receivers)) receivers->End();
     }).detach();
   }
-  return absl::OkStatus();
 }
 
 void Session::Stop() {
@@ -191,26 +189,13 @@ void Session::GoOn() {
   }
 }
 
-// For one receiver: a request wakes one of those that wait, and not all of them.
-absl::StatusOr<unique_fd> Session::MakeWait() const {
-  unique_fd wait(epoll_create1(EPOLL_CLOEXEC));
-  epoll_event request{};
-  request.events = EPOLLIN | EPOLLEXCLUSIVE;
-  epoll_event stop{};
-  stop.events = EPOLLIN;
-  if (!wait || epoll_ctl(wait.get(), EPOLL_CTL_ADD, device(), &request) != 0 ||
-      epoll_ctl(wait.get(), EPOLL_CTL_ADD, stop_.get(), &stop) != 0) {
-    return ErrnoStatus(errno, "epoll of /dev/fuse");
-  }
-  return wait;
-}
-
-bool Session::Receive(Receivers& receivers, const unique_fd& wait) {
+bool Session::Receive(Receivers& receivers) {
   if (const absl::Status prepared = PrepareThread(); !prepared.ok()) {
     spdlog::critical("{}", std::string(prepared.message()));
     std::abort();  // as a worker thread
   }
   size_t offered = in_flight_.Offer();
+  std::array<pollfd, 2> wait = {{{device(), POLLIN, 0}, {stop_.get(), POLLIN, 0}}};
   std::span<std::byte> room = in_flight_.Room(offered);
   while (fuse_session_exited(session_.get()) == 0) {
     const ssize_t got = read(device(), room.data(), room.size());
@@ -239,9 +224,8 @@ bool Session::Receive(Receivers& receivers, const unique_fd& wait) {
       spdlog::error("/dev/fuse: {}", std::strerror(errno));
       break;
     }
-    epoll_event ready{};
-    if (epoll_wait(wait.get(), &ready, 1, -1) < 0 && errno != EINTR) break;
-    if (receivers.stopping) return true;
+    if (poll(wait.data(), wait.size(), -1) < 0 && errno != EINTR) break;
+    if (wait[1].revents != 0) return true;
   }
   Signal(ended_);
   return true;

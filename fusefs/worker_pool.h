@@ -70,8 +70,8 @@ class WorkerPool {
   const std::shared_ptr<State> state_;  // outlives the pool in its threads
 };
 
-// While it lives, the first task that its thread submits, to any pool that has room, is kept here for the thread to do by
-// itself: to wake another one can cost more than the task. One on a thread at a time.
+// While it lives, the first task that its thread submits, to any pool that has room, is kept here for the thread to do
+// by itself: to wake another one can cost more than the task. One on a thread at a time.
 class WorkerPool::Kept {
  public:
   Kept();

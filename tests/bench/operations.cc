@@ -173,11 +173,13 @@ absl::StatusOr<Section> RunOperations(const Settings& settings) {
   BenchArray array(cluster.array());
   Section section{
       .name = "operations",
-      .peers = {{kFlocker,
-                 "mkdir, mv of an idle dataset to another node, rmdir, in the tree of a cluster of two; also beside many "
-                 "datasets in the trash, and mv off a node whose processes were killed, without its heartbeat timeout"},
-                {kTools, "by hand: tgtadm, qemu-storage-daemon, losetup, mkfs.ext4, mount, and back; for the dead node a "
-                         "move once more, since what is by hand counts nobody as dead"}}};
+      .peers = {
+          {kFlocker,
+           "mkdir, mv of an idle dataset to another node, rmdir, in the tree of a cluster of two; also beside many "
+           "datasets in the trash, and mv off a node whose processes were killed, without its heartbeat timeout"},
+          {kTools,
+           "by hand: tgtadm, qemu-storage-daemon, losetup, mkfs.ext4, mount, and back; for the dead node a "
+           "move once more, since what is by hand counts nobody as dead"}}};
   std::fprintf(stderr, "operations\n");
   int lives = 0;
   const auto begin_life = [&](size_t peer) -> std::unique_ptr<Life> {

@@ -1,6 +1,6 @@
 // The tree's contract in figures: 100,000 datasets on 100 nodes, through the mounted tree of a real flocker-fs, which
-// wants of ls of a node under 10 ms, of stat of a name that the kernel has not cached under 60 us, and of publishing one
-// change the same for any number of datasets.
+// wants of ls of a node under 10 ms, of stat of a name that the kernel has not cached under 60 us, and of publishing
+// one change the same for any number of datasets.
 #include <dirent.h>
 #include <sys/stat.h>
 
@@ -153,9 +153,9 @@ class InExt4 : public Names {
     const bool first = !mounted_;
     if (first) RETURN_IF_ERROR(MakeSparseFile(scratch_ / "disk", kExt4Bytes));
     mounted_.reset();
-    ASSIGN_OR_RETURN(LoopExt4 mounted,
-                     LoopExt4::Make(scratch_ / "disk", root, first ? LoopExt4::Content::kNew : LoopExt4::Content::kKept,
-                                    false));
+    ASSIGN_OR_RETURN(
+        LoopExt4 mounted,
+        LoopExt4::Make(scratch_ / "disk", root, first ? LoopExt4::Content::kNew : LoopExt4::Content::kKept, false));
     mounted_.emplace(std::move(mounted));
     if (!first) return root;
     for (uint32_t i = 0; i < count(); ++i) std::filesystem::create_directories(PathOf(root, i));
@@ -172,7 +172,8 @@ absl::Status CountNames(const std::string& directory, uint32_t expected) {
   uint32_t names = 0;
   while (stream != nullptr && readdir(stream) != nullptr) ++names;
   if (stream != nullptr) closedir(stream);
-  if (names != expected + 2 /* . and .. */) return absl::DataLossError(absl::StrCat(directory, " lists ", names, " names"));
+  if (names != expected + 2 /* . and .. */)
+    return absl::DataLossError(absl::StrCat(directory, " lists ", names, " names"));
   return absl::OkStatus();
 }
 
@@ -214,10 +215,9 @@ absl::StatusOr<double> StatAbsent(const std::string& root, uint32_t count) {
 absl::StatusOr<double> Find(const std::string& root, uint32_t count) {
   const absl::Time begin = SteadyNow();
   // -size: a look at the attributes of each.
-  ASSIGN_OR_RETURN(const std::string found,
-                   RunChecked({"find", root, "-mindepth", "2", "-maxdepth", "2", "-name", "data*", "-size", "-1000000",
-                               "-printf", "."},
-                              absl::Minutes(2)));
+  ASSIGN_OR_RETURN(const std::string found, RunChecked({"find", root, "-mindepth", "2", "-maxdepth", "2", "-name",
+                                                        "data*", "-size", "-1000000", "-printf", "."},
+                                                       absl::Minutes(2)));
   if (found.size() != count) return absl::DataLossError(absl::StrCat("find found ", found.size(), " of ", count));
   return absl::ToDoubleMilliseconds(SteadyNow() - begin);
 }
