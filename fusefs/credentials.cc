@@ -1,12 +1,14 @@
 #include "fusefs/credentials.h"
 
 #include <sched.h>
+#include <spdlog/spdlog.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <vector>
 
 #include "engine/base/status.h"
@@ -31,7 +33,9 @@ bool SetIds(uid_t uid, gid_t gid) {
 
 absl::Status PrepareThread() {
   if (unshare(CLONE_FS) != 0) return ErrnoStatus(errno, "give a worker thread its own umask (unshare CLONE_FS)");
-  if (SetThreadGroups({}) != 0) return ErrnoStatus(errno, "give a worker thread no groups (setgroups)");
+  if (SetThreadGroups({}) != 0 || !SetIds(0, 0)) {
+    return ErrnoStatus(errno, "make a worker thread root without groups (setgroups, setfsuid)");
+  }
   return absl::OkStatus();
 }
 
@@ -46,8 +50,11 @@ ActAs::ActAs(const Request& request, Groups groups) {
 }
 
 ActAs::~ActAs() {
-  if (other_) SetIds(0, 0);
-  if (has_groups_) SetThreadGroups({});
+  const bool root_again = (!other_ || SetIds(0, 0)) && (!has_groups_ || SetThreadGroups({}) == 0);
+  if (root_again) return;
+  // The next caller would be somebody else; a successor goes on where this process ends.
+  spdlog::critical("a thread cannot become root again (no memory?)");
+  std::abort();
 }
 
 }  // namespace flocker

@@ -87,6 +87,22 @@ absl::StatusOr<Means> Prepare(const Flags& flags) {
   return means;
 }
 
+// Tells the agent which tree is served.
+absl::Status Greet(const Flags& flags, Filesystem& filesystem) {
+  // Without a request to the tree: one that is killed while it waits for an answer of its own does not die, and no
+  // successor comes.
+  struct statx root {};
+  if (statx(AT_FDCWD, flags.mountpoint.c_str(), AT_STATX_DONT_SYNC, 0, &root) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("statx ", flags.mountpoint));
+  }
+  rpc::TreeHello hello;
+  hello.set_pid(getpid());
+  hello.set_fuse_device(makedev(root.stx_dev_major, root.stx_dev_minor));
+  hello.set_mountpoint(flags.mountpoint);
+  filesystem.Connect(flags.agent, hello);
+  return absl::OkStatus();
+}
+
 absl::Status Serve(const Flags& flags) {
   // Before any thread, so that each inherits it: the end is a descriptor, never a signal handler.
   sigset_t ends;
@@ -116,19 +132,8 @@ absl::Status Serve(const Flags& flags) {
   }
   session->Start();
 
-  // Without a request to the tree: one that is killed while it waits for an answer of its own does not die, and no
-  // successor comes.
-  struct statx root {};
-  if (statx(AT_FDCWD, flags.mountpoint.c_str(), AT_STATX_DONT_SYNC, 0, &root) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("statx ", flags.mountpoint));
-  }
-  rpc::TreeHello hello;
-  hello.set_pid(getpid());
-  hello.set_fuse_device(makedev(root.stx_dev_major, root.stx_dev_minor));
-  hello.set_mountpoint(flags.mountpoint);
-  filesystem.Connect(flags.agent, hello);
-
-  const absl::StatusOr<int> waited = WaitForTheEnd(signals, session->ended_fd());
+  const absl::Status greeted = Greet(flags, filesystem);
+  const absl::StatusOr<int> waited = greeted.ok() ? WaitForTheEnd(signals, session->ended_fd()) : greeted;
   session->Stop();
   if (waited.ok() && *waited == kHandOver) {
     // As a crash, but for what could not be executed again: that is finished first.
@@ -142,7 +147,7 @@ absl::Status Serve(const Flags& flags) {
   if (!ended) {
     // Nothing can free a thread that waits for a device; the kernel does when it answers.
     spdlog::warn("threads still wait for a device; leaving without them");
-    std::_Exit(EXIT_SUCCESS);
+    std::_Exit(waited.ok() ? EXIT_SUCCESS : EXIT_FAILURE);
   }
   return waited.status();
 }

@@ -55,7 +55,8 @@ void WorkerPool::Submit(Task task) {
   const std::shared_ptr<State> state = state_;
   if (keeper != nullptr && !keeper->any()) {
     const MutexLock lock(state->mutex);
-    if (state->queue.empty() && (state->waiting > 0 || state->running < state->max)) {
+    if (!state->kept && state->queue.empty() && (state->waiting > 0 || state->running < state->max)) {
+      state->kept = true;
       state->threads.Add();
       keeper->state_ = state;
       keeper->task_ = std::move(task);
@@ -94,13 +95,22 @@ WorkerPool::Kept::~Kept() {
   keeper = nullptr;
   if (!any()) return;
   Enqueue(state_, std::move(task_));
-  state_->threads.Remove();
+  LetGo();
 }
 
 void WorkerPool::Kept::Run() {
   keeper = nullptr;  // what the task itself submits is for others
   std::exchange(task_, nullptr)();
-  std::exchange(state_, nullptr)->threads.Remove();
+  LetGo();
+}
+
+void WorkerPool::Kept::LetGo() {
+  const std::shared_ptr<State> state = std::exchange(state_, nullptr);
+  {
+    const MutexLock lock(state->mutex);
+    state->kept = false;
+  }
+  state->threads.Remove();
 }
 
 bool WorkerPool::Next(State& state, Task& task) {

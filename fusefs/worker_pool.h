@@ -61,6 +61,7 @@ class WorkerPool {
     std::deque<Task> queue GUARDED_BY(mutex);
     size_t running GUARDED_BY(mutex) = 0;  // threads, busy or not
     size_t waiting GUARDED_BY(mutex) = 0;  // of them: without work
+    bool kept GUARDED_BY(mutex) = false;   // a task of it, by a thread that is none of its own
     bool closing GUARDED_BY(mutex) = false;
   };
   static void Enqueue(const std::shared_ptr<State>& state, Task task);
@@ -71,7 +72,8 @@ class WorkerPool {
 };
 
 // While it lives, the first task that its thread submits, to any pool that has room, is kept here for the thread to do
-// by itself: to wake another one can cost more than the task. One on a thread at a time.
+// by itself: to wake another one can cost more than the task. One on a thread at a time, and one of a pool's: a paused
+// LUN takes no more.
 class WorkerPool::Kept {
  public:
   Kept();
@@ -85,6 +87,8 @@ class WorkerPool::Kept {
 
  private:
   friend class WorkerPool;
+  void LetGo();  // of the pool
+
   std::shared_ptr<State> state_;
   Task task_;
 };

@@ -129,6 +129,28 @@ TEST(WorkerPool, WhatIsKeptAndNotDoneGoesToTheOthersAfterAll) {
   EXPECT_EQ(done, 1);
 }
 
+TEST(WorkerPool, OnlyOneThreadKeepsATaskOfAPool) {
+  WorkerThreads threads;
+  WorkerPool pool(threads, 4, absl::Seconds(10));
+  std::latch done(1);
+  {
+    WorkerPool::Kept kept;
+    pool.Submit([] {});
+    ASSERT_TRUE(kept.any());
+    std::thread other([&] {
+      const WorkerPool::Kept none;
+      pool.Submit([&] { done.count_down(); });
+      EXPECT_FALSE(none.any());
+    });
+    other.join();
+    done.wait();
+    kept.Run();
+  }
+  WorkerPool::Kept again;
+  pool.Submit([] {});
+  EXPECT_TRUE(again.any());
+}
+
 TEST(WorkerPool, NothingIsKeptOfAPoolThatIsStuck) {
   WorkerThreads threads;
   WorkerPool pool(threads, 1, absl::Seconds(10));
