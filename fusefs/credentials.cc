@@ -49,6 +49,13 @@ ActAs::ActAs(const Request& request, Groups groups) {
   if ((has_groups_ && SetThreadGroups(request.Groups()) != 0) || !SetIds(caller.uid, caller.gid)) error_ = EPERM;
 }
 
+ActAs ActAs::ForWriting(const Request& request, int file) {
+  struct stat now {};
+  const bool depends = request.caller().uid != 0 && fstat(file, &now) == 0 && (now.st_mode & S_ISGID) != 0 &&
+                       (now.st_mode & S_IXGRP) == 0 && now.st_gid != request.caller().gid;
+  return ActAs(request, depends ? Groups::kCallers : Groups::kNone);
+}
+
 ActAs::~ActAs() {
   const bool root_again = (!other_ || SetIds(0, 0)) && (!has_groups_ || SetThreadGroups({}) == 0);
   if (root_again) return;

@@ -17,9 +17,12 @@ class ActAs {
  public:
   enum class Groups {
     kCallers,  // needed wherever a permission is checked; costs reading a file of /proc
-    kNone,     // enough for writes through an open file: only a setgid bit depends on them, and without groups it goes
+    kNone,     // enough for most writes through an open file: see ForWriting
   };
   explicit ActAs(const Request& request, Groups groups = Groups::kCallers);
+  // To write into that open file: a setgid bit without the group's execute bit stays if the caller is in the file's
+  // group (setattr_should_drop_sgid of Linux 6.2 and later), and nothing else depends on groups.
+  static ActAs ForWriting(const Request& request, int file);
   ~ActAs();
   ActAs(const ActAs&) = delete;
   ActAs& operator=(const ActAs&) = delete;

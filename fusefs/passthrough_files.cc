@@ -149,7 +149,7 @@ void Passthrough::DoWrite(Request request, OpenFile& file, const Write& write) {
   } else {
     if ((write.flags & O_APPEND) != 0 || file.append_only) request.Begin();
     // As the caller, so that ext4 takes setuid and setgid bits away as it would from the caller's own write.
-    const ActAs caller(request, ActAs::Groups::kNone);
+    const ActAs caller = ActAs::ForWriting(request, fd);
     error = caller.error();
     const int how = ((write.flags & O_APPEND) != 0 ? RWF_APPEND : 0) | ((write.flags & O_DSYNC) != 0 ? RWF_DSYNC : 0) |
                     ((write.flags & O_SYNC) == O_SYNC ? RWF_SYNC : 0);
@@ -166,7 +166,7 @@ void Passthrough::Sync(Request request, const OpenFile& file, bool data_only) {
 void Passthrough::Allocate(Request request, const OpenFile& file, int mode, off_t offset, off_t size) {
   int error = 0;
   {
-    const ActAs caller(request, ActAs::Groups::kNone);
+    const ActAs caller = ActAs::ForWriting(request, file.fd.get());
     error = caller.error();
     if (error == 0 && fallocate(file.fd.get(), mode, offset, size) != 0) error = errno;
   }
@@ -183,7 +183,7 @@ void Passthrough::CopyRange(Request request, const OpenFile& from, off_t from_of
   ssize_t copied = 0;
   int error = 0;
   {
-    const ActAs caller(request, ActAs::Groups::kNone);
+    const ActAs caller = ActAs::ForWriting(request, to.fd.get());
     error = caller.error();
     if (error == 0) {
       copied =

@@ -140,6 +140,14 @@ const std::vector<CallList>& AttributeCalls() {
       mode f = 0777
       as 65534 open s s creat,rw 06777
       mode s = 6777
+      chown f 65534 65533
+      chmod f 02706
+      as 65534:65534,65533 open h f w
+      as 65534:65534,65533 write h again
+      mode f  # and leave it to who is in the file's group
+      as 65532 open h f w
+      as 65532 write h again
+      mode f
     )"},
       {"MkfifoAndMknod", R"(
       umask 022 mkfifo p 0666
