@@ -133,7 +133,8 @@ class Crawlers : public ClusterTest {
     const auto said = Crawl();
     EXPECT_LT(onlooker.Stop(), kPatience);
     EXPECT_EQ(absl::StrJoin(Attachments(), "\n"), absl::StrJoin(before, "\n"));
-    // The one attachment's workers, 16 at most: a crawler has one and leaves another one with what it closed. And gRPC's.
+    // The one attachment's workers, 16 at most: a crawler has one and leaves another one with what it closed. And
+    // gRPC's.
     EXPECT_LE(TreeThreads(), threads + 16 + 3);
     for (const char* crawler : {"find", "du", "ls"}) {
       EXPECT_TRUE(absl::StrContains(said.at(crawler), "file99")) << crawler << ": " << said.at(crawler);
