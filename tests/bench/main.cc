@@ -53,7 +53,7 @@ int Main(int argc, char** argv) {
   if (quick || smoke) {
     settings.rounds = quick ? 3 : 1;
     settings.magnitudes = quick ? 2 : 1;
-    settings.run = absl::Milliseconds(quick ? 600 : 100);
+    settings.run = absl::Milliseconds(quick ? 500 : 100);
     settings.file_bytes = uint64_t{quick ? 512u : 32u} << 20;
   }
 
