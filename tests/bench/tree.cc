@@ -87,19 +87,14 @@ class Catalog {
 // A root with a directory for each node and one in it for each dataset.
 class Names {
  public:
-  explicit Names(uint32_t count) : count_(count) {}
   virtual ~Names() = default;
   // The kernel knows no name in it when it returns.
   virtual absl::StatusOr<std::string> FreshRoot() = 0;
-  uint32_t count() const { return count_; }
-
- private:
-  const uint32_t count_;
 };
 
 class InTree : public Names {
  public:
-  explicit InTree(uint32_t count) : Names(count), catalog_(count) {}
+  explicit InTree(uint32_t count) : catalog_(count) {}
   ~InTree() override { Stop(); }
 
   absl::StatusOr<std::string> FreshRoot() override {
@@ -146,7 +141,7 @@ class InTree : public Names {
 
 class InExt4 : public Names {
  public:
-  explicit InExt4(uint32_t count) : Names(count) {}
+  explicit InExt4(uint32_t count) : count_(count) {}
 
   absl::StatusOr<std::string> FreshRoot() override {
     const std::string root = scratch_ / "root";
@@ -158,12 +153,13 @@ class InExt4 : public Names {
         LoopExt4::Make(scratch_ / "disk", root, first ? LoopExt4::Content::kNew : LoopExt4::Content::kKept, false));
     mounted_.emplace(std::move(mounted));
     if (!first) return root;
-    for (uint32_t i = 0; i < count(); ++i) std::filesystem::create_directories(PathOf(root, i));
+    for (uint32_t i = 0; i < count_; ++i) std::filesystem::create_directories(PathOf(root, i));
     return FreshRoot();
   }
 
  private:
   const testing::ScratchDir scratch_;
+  const uint32_t count_;
   std::optional<LoopExt4> mounted_;
 };
 
