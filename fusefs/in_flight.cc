@@ -13,7 +13,12 @@ namespace flocker {
 namespace {
 
 constexpr size_t kPage = 4096;
-constexpr size_t kPages = kMaxRequest / kPage;
+// Where a request begins in its room: the data of a WRITE, behind its headers, begin with a page, so that the kernel
+// copies whole pages and direct I/O can take them from where they are.
+constexpr size_t kLead = kPage - sizeof(fuse_in_header) - sizeof(fuse_write_in);
+static_assert(kLead + kMaxRequest <= SavedState::kRequestRoom);
+constexpr size_t PagesOf(size_t request) { return (kLead + request + kPage - 1) / kPage; }
+constexpr size_t kPages = PagesOf(kMaxRequest);
 // Cheaper to copy than to give up a room of a megabyte, locked in memory, for.
 constexpr size_t kSmall = 16384;
 constexpr size_t kMaxHot = 64;
@@ -39,16 +44,16 @@ bool IsKept(uint32_t opcode) {
   }
 }
 
-fuse_in_header HeaderIn(const std::byte* room) {
+fuse_in_header HeaderOf(const std::byte* request) {
   fuse_in_header header;
-  std::memcpy(&header, room, sizeof header);
+  std::memcpy(&header, request, sizeof header);
   return header;
 }
 
 // A request that was dealt with leaves no length: a successor does not take it for one that has arrived.
-void ClearLength(std::byte* room) {
+void ClearLength(std::byte* request) {
   static_assert(offsetof(fuse_in_header, len) == 0);
-  std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(room)).store(0, std::memory_order_release);
+  std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(request)).store(0, std::memory_order_release);
 }
 
 }  // namespace
@@ -63,14 +68,15 @@ InFlight::InFlight(SavedState& state)
   TakeStock();
 }
 
+std::byte* InFlight::BytesOf(size_t slot) const { return state_.room(slot) + kLead; }
+
 bool InFlight::Complete(size_t slot) const {
-  const std::byte* room = state_.room(slot);
-  const fuse_in_header header = HeaderIn(room);
+  const fuse_in_header header = HeaderOf(BytesOf(slot));
   if (header.len < sizeof header || header.len > kMaxRequest) return false;
-  const size_t last = (header.len - 1) / kPage;
+  const size_t last = PagesOf(header.len) - 1;
   if (last == 0) return true;
   uint64_t begins = 0;
-  std::memcpy(&begins, room + last * kPage, sizeof begins);
+  std::memcpy(&begins, state_.room(slot) + last * kPage, sizeof begins);
   return begins != kUntouched;
 }
 
@@ -91,7 +97,7 @@ void InFlight::TakeStock() {
   for (size_t slot = 0; slot < hot_count_; ++slot) {
     SavedRequest& request = requests_[slot];
     if (request.state != RequestState::kOffered) continue;
-    const fuse_in_header header = HeaderIn(state_.room(slot));
+    const fuse_in_header header = HeaderOf(BytesOf(slot));
     if (header.len == 0 || slots_.contains(header.unique)) {  // nothing was read, or it is already elsewhere
       SetState(slot, RequestState::kFree);
       hot_.push_back(slot);
@@ -119,12 +125,12 @@ bool InFlight::TakeHot(size_t* slot) {
   if (hot_.empty()) return false;
   *slot = hot_.back();
   hot_.pop_back();
-  if (!locked_[*slot] && mlock(state_.room(*slot), kMaxRequest) != 0) {
+  if (!locked_[*slot] && mlock(state_.room(*slot), kPages * kPage) != 0) {
     spdlog::warn("cannot lock memory for requests ({}); one may fail when this process is killed",
                  std::strerror(errno));
   }
   locked_[*slot] = true;
-  ClearLength(state_.room(*slot));
+  ClearLength(BytesOf(*slot));
   SetState(*slot, RequestState::kOffered);
   return true;
 }
@@ -138,29 +144,30 @@ size_t InFlight::Offer() {
 
 std::span<std::byte> InFlight::Room(size_t offered) {
   std::byte* room = state_.room(offered);
-  std::memset(room, 0, sizeof(fuse_in_header));
+  std::byte* request = BytesOf(offered);
+  std::memset(request, 0, sizeof(fuse_in_header));
   for (size_t page = 1; page < used_pages_[offered]; ++page) {
     std::memcpy(room + page * kPage, &kUntouched, sizeof kUntouched);
   }
   used_pages_[offered] = kPages;  // until it is known to be less
-  return {room, kMaxRequest};
+  return {request, kMaxRequest};
 }
 
 std::optional<InFlight::Received> InFlight::Deliver(size_t& offered, size_t size) {
-  std::byte* room = state_.room(offered);
-  used_pages_[offered] = (size + kPage - 1) / kPage;
-  const fuse_in_header header = HeaderIn(room);
+  std::byte* bytes = BytesOf(offered);
+  used_pages_[offered] = PagesOf(size);
+  const fuse_in_header header = HeaderOf(bytes);
   if (!IsKept(header.opcode)) {
     if (header.opcode == FUSE_INTERRUPT && size >= sizeof header + sizeof(fuse_interrupt_in)) {
       fuse_interrupt_in whom{};
-      std::memcpy(&whom, room + sizeof header, sizeof whom);
+      std::memcpy(&whom, bytes + sizeof header, sizeof whom);
       MutexLock lock(mutex_);
       if (const auto found = slots_.find(whom.unique); found != slots_.end()) {
         requests_[found->second].interrupted = 1;
       }
     }
-    if (header.opcode != FUSE_INIT) ClearLength(room);
-    return Received{{room, size}, std::nullopt};
+    if (header.opcode != FUSE_INIT) ClearLength(bytes);
+    return Received{{bytes, size}, std::nullopt};
   }
   size_t slot = offered;
   uint64_t arrival = 0;
@@ -179,7 +186,7 @@ std::optional<InFlight::Received> InFlight::Deliver(size_t& offered, size_t size
     }
     arrival = next_arrival_++;
   }
-  if (moved) std::memcpy(state_.room(slot), room, size);
+  if (moved) std::memcpy(BytesOf(slot), bytes, size);
   SavedRequest& request = requests_[slot];
   request.length = static_cast<uint32_t>(size);
   request.unique = header.unique;
@@ -187,10 +194,10 @@ std::optional<InFlight::Received> InFlight::Deliver(size_t& offered, size_t size
   request.opcode = header.opcode;
   request.attempts = request.interrupted = request.reply_size = request.note_size = 0;
   SetState(slot, RequestState::kDelivered);
-  if (moved) ClearLength(room);
+  if (moved) ClearLength(bytes);
   MutexLock lock(mutex_);
   slots_[header.unique] = slot;
-  return Received{{state_.room(slot), size}, slot};
+  return Received{{BytesOf(slot), size}, slot};
 }
 
 void InFlight::Stop() {
@@ -282,14 +289,14 @@ std::optional<InFlight::Received> InFlight::Again(size_t slot) {
     return std::nullopt;
   }
   ++request.attempts;
-  std::byte* room = state_.room(slot);
-  std::memcpy(room + offsetof(fuse_in_header, opcode), &request.opcode, sizeof request.opcode);
-  if (IsKept(request.opcode)) return Received{{room, request.length}, slot};
+  std::byte* bytes = BytesOf(slot);
+  std::memcpy(bytes + offsetof(fuse_in_header, opcode), &request.opcode, sizeof request.opcode);
+  if (IsKept(request.opcode)) return Received{{bytes, request.length}, slot};
   {
     MutexLock lock(mutex_);
     slots_.erase(request.unique);
   }
-  return Received{{room, request.length}, std::nullopt};
+  return Received{{bytes, request.length}, std::nullopt};
 }
 
 void InFlight::Finish(int device, size_t slot) {

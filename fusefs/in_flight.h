@@ -35,7 +35,6 @@ namespace flocker {
 
 inline constexpr size_t kMaxWrite = size_t{1} << 20;     // told to the kernel (fuse_operations.cc)
 inline constexpr size_t kMaxRequest = kMaxWrite + 4096;  // with its headers
-static_assert(kMaxRequest <= SavedState::kRequestRoom);
 
 // Requests are named by the index of their slot. Thread-safe; a slot that is offered or delivered has one owner.
 class InFlight {
@@ -50,7 +49,8 @@ class InFlight {
   // A slot for a receiver to read into, for as long as it receives; its pages are locked in memory, or a kill in the
   // middle of read(2) would make the kernel fail the request it was about to hand out.
   size_t Offer() EXCLUDES(mutex_);
-  // Before every read: the room, in which nothing of an earlier request can be mistaken for a part of the next one.
+  // Before every read: where to, with nothing there of an earlier request that could be mistaken for a part of the next
+  // one. A WRITE's data arrive at the beginning of a page.
   std::span<std::byte> Room(size_t offered);
 
   struct Received {
@@ -102,6 +102,7 @@ class InFlight {
   static const Kept& Current();
 
  private:
+  std::byte* BytesOf(size_t slot) const;
   bool TakeHot(size_t* slot) REQUIRES(mutex_);
   void Free(size_t slot) EXCLUDES(mutex_);
   void TakeStock();

@@ -4,7 +4,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
@@ -35,7 +34,7 @@ struct AlignedMemory {
 };
 thread_local AlignedMemory aligned;
 
-// Memory for direct I/O, which wants it aligned: the calling thread's own, valid until it asks again. Null: no memory.
+// Memory for direct reads, which want it aligned: the calling thread's own, valid until it asks again. Null: no memory.
 char* AlignedBuffer(size_t size) {
   constexpr size_t kAlignment = 4096;
   if (aligned.room < size) {
@@ -135,11 +134,8 @@ void Passthrough::DoWrite(Request request, OpenFile& file, const Write& write) {
   int fd = file.fd.get();
   if (write.page && file.append_only) return request.Error(EPERM);
   if (!write.page && (write.flags & O_DIRECT) != 0) {
-    fd = file.Direct();
+    fd = file.Direct();  // the data are aligned: InFlight::Room
     if (fd < 0) return request.Error(errno);
-    data.iov_base = AlignedBuffer(write.size);
-    if (data.iov_base == nullptr) return request.Error(ENOMEM);
-    std::copy_n(write.data, write.size, static_cast<char*>(data.iov_base));
   }
   ssize_t written = 0;
   int error = 0;

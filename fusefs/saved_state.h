@@ -26,7 +26,7 @@ namespace flocker {
 
 inline constexpr uint64_t kSavedMagic = 0x0031534653464c46;  // "FLFSFS1"
 // Of the layout, and of all that a successor takes for granted: also of what we answer to FUSE_INIT (fuse_operations).
-inline constexpr uint32_t kSavedVersion = 3;
+inline constexpr uint32_t kSavedVersion = 4;
 
 using SavedId = uint8_t[16];  // a UUID's bytes; zeros: none
 void SaveId(std::string_view uuid, SavedId& to);

@@ -153,6 +153,24 @@ TEST_F(InFlightTest, ARecordedAnswerIsGivenAgainAsItWas) {
   EXPECT_EQ(Answered(), "2 0 made");
 }
 
+// Direct I/O takes them from there: no copy.
+TEST_F(InFlightTest, TheDataOfAWriteBeginWithAPage) {
+  const auto data_in_page = [](std::span<const std::byte> request) {
+    return (reinterpret_cast<uintptr_t>(request.data()) + sizeof(fuse_in_header) + sizeof(fuse_write_in)) % 4096;
+  };
+  for (const size_t size : {size_t{80} + 4096, kMaxWrite + 80}) {  // the one is moved to another room, the other stays
+    Read(2, size, size);
+    const auto received = in_flight_->Deliver(offered_, size);
+    EXPECT_EQ(data_in_page(received->bytes), 0u);
+    ASSERT_NO_FATAL_FAILURE(Succeed());
+    const auto again = in_flight_->Again(in_flight_->Unfinished().at(0));
+    ASSERT_TRUE(again.has_value());
+    EXPECT_EQ(data_in_page(again->bytes), 0u);
+    EXPECT_EQ(static_cast<char>(again->bytes[size - 1]), '2');
+    EXPECT_GT(Answer(2, 0), 0);
+  }
+}
+
 TEST_F(InFlightTest, OneThatArrivedWhileItsReceiverDiedIsTakenUp) {
   Receive(2);
   Read(4, 9000, 9000);
