@@ -103,6 +103,13 @@ absl::Status Greet(const Flags& flags, Filesystem& filesystem) {
   return absl::OkStatus();
 }
 
+// Whether this program could go on with the state in that file, which may be in use.
+absl::Status Fits(const std::string& path) {
+  const unique_fd memory(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!memory) return ErrnoStatus(errno, absl::StrCat("open ", path));
+  return SavedState::CheckThatItFits(memory);
+}
+
 absl::Status Serve(const Flags& flags) {
   // Before any thread, so that each inherits it: the end is a descriptor, never a signal handler.
   sigset_t ends;
@@ -152,6 +159,12 @@ absl::Status Serve(const Flags& flags) {
   return waited.status();
 }
 
+int ExitCode(const absl::Status& status) {
+  if (status.ok()) return EXIT_SUCCESS;
+  spdlog::critical("{}", std::string(status.message()));
+  return EXIT_FAILURE;
+}
+
 int Main(int argc, char** argv) {
   Flags flags;
   CLI::App app("The /flocker tree: serves it as a FUSE filesystem, for the agent of this machine");
@@ -161,6 +174,15 @@ int Main(int argc, char** argv) {
   app.add_option("--mountpoint", flags.mountpoint, "an existing directory")->required();
   app.add_option("--fuse-fd", flags.fuse_fd, "descriptor of /dev/fuse: the mount to go on with, or not mounted yet");
   app.add_option("--state-fd", flags.state_fd, "descriptor of the predecessor's state, or of an empty memfd");
+  // Alone, without --mountpoint: by that the agent finds the one that serves.
+  app.add_option_function<std::string>(
+         "--fits",
+         [](const std::string& path) {
+           InitLogging("flocker-fs");
+           throw CLI::RuntimeError(ExitCode(Fits(path)));
+         },
+         "says whether it could go on with the state in this file, and ends")
+      ->trigger_on_parse();
   app.add_option("--attach-timeout", flags.attach_timeout, "seconds that an access waits for an attach")
       ->capture_default_str();
   app.add_option("--op-timeout", flags.op_timeout, "seconds that mkdir, mv and rmdir wait before EINPROGRESS")
@@ -169,11 +191,7 @@ int Main(int argc, char** argv) {
                "dockerd's mkdir of a bind mount's source makes a dataset (default: yes)");
   CLI11_PARSE(app, argc, argv);
   InitLogging("flocker-fs." + flags.node);
-  if (const absl::Status status = Serve(flags); !status.ok()) {
-    spdlog::critical("{}", std::string(status.message()));
-    return EXIT_FAILURE;
-  }
-  return EXIT_SUCCESS;
+  return ExitCode(Serve(flags));
 }
 
 }  // namespace

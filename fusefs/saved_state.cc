@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -97,29 +98,33 @@ absl::StatusOr<std::unique_ptr<SavedState>> SavedState::Create(unique_fd memory,
   return std::unique_ptr<SavedState>(new SavedState(std::move(memory), base, at.size));
 }
 
+absl::Status SavedState::CheckThatItFits(const unique_fd& memory) {
+  struct stat about {};
+  SavedHeader header{};
+  if (fstat(memory.get(), &about) != 0) return ErrnoStatus(errno, "look at the predecessor's state");
+  const ssize_t got = pread(memory.get(), &header, sizeof header, 0);
+  if (got < 0) return ErrnoStatus(errno, "read the predecessor's state");
+  const auto size = static_cast<uint64_t>(about.st_size);
+  const bool fits =
+      got == sizeof header && header.magic == kSavedMagic && header.version == kSavedVersion &&
+      std::max({header.nodes, header.places, header.handles, header.gates, header.requests}) <= (uint64_t{1} << 32) &&
+      LayoutOf({header.nodes, header.places, header.handles, header.gates, header.requests}).size == size &&
+      header.nodes_used <= header.nodes && header.places_used <= header.places &&
+      header.handles_used <= header.handles && header.gates_used <= header.gates &&
+      header.init_size <= sizeof header.init && header.welcome <= 2;
+  if (fits) return absl::OkStatus();
+  return Refuse(Cause::kInvalid, absl::StrCat("no saved state of version ", kSavedVersion, " (version ", header.version,
+                                              ", ", size, " bytes)"));
+}
+
 absl::StatusOr<std::unique_ptr<SavedState>> SavedState::Inherit(unique_fd memory) {
+  RETURN_IF_ERROR(Claim(memory));
+  RETURN_IF_ERROR(CheckThatItFits(memory));
   struct stat about {};
   if (fstat(memory.get(), &about) != 0) return ErrnoStatus(errno, "look at the predecessor's state");
-  RETURN_IF_ERROR(Claim(memory));
   const auto size = static_cast<uint64_t>(about.st_size);
-  if (size < sizeof(SavedHeader)) return Refuse(Cause::kInvalid, "the predecessor's state is too small to be one");
   ASSIGN_OR_RETURN(std::byte * base, Map(memory, size));
-  auto* header = reinterpret_cast<SavedHeader*>(base);
-  const bool fits =
-      header->magic == kSavedMagic && header->version == kSavedVersion &&
-      std::max({header->nodes, header->places, header->handles, header->gates, header->requests}) <=
-          (uint64_t{1} << 32) &&
-      LayoutOf({header->nodes, header->places, header->handles, header->gates, header->requests}).size == size &&
-      header->nodes_used <= header->nodes && header->places_used <= header->places &&
-      header->handles_used <= header->handles && header->gates_used <= header->gates &&
-      header->init_size <= sizeof header->init && header->welcome <= 2;
-  if (!fits) {
-    const uint32_t version = header->version;
-    munmap(base, size);
-    return Refuse(Cause::kInvalid, absl::StrCat("no saved state of version ", kSavedVersion, " (version ", version,
-                                                ", ", size, " bytes)"));
-  }
-  ++header->incarnation;
+  ++reinterpret_cast<SavedHeader*>(base)->incarnation;
   return std::unique_ptr<SavedState>(new SavedState(std::move(memory), base, size));
 }
 

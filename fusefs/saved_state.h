@@ -132,7 +132,9 @@ class SavedState {
   static absl::StatusOr<std::unique_ptr<SavedState>> Create(unique_fd memory, const Capacity& capacity);
   static absl::StatusOr<std::unique_ptr<SavedState>> Create(unique_fd memory) { return Create(std::move(memory), {}); }
   static absl::StatusOr<unique_fd> NewMemory();
-  // What a dead predecessor left. InvalidArgument when it is not one, or of another version.
+  // InvalidArgument when it is not what a flocker-fs has saved, or of another version. It may be in use.
+  static absl::Status CheckThatItFits(const unique_fd& memory);
+  // What a dead predecessor left. Errors: CheckThatItFits's; FailedPrecondition when another process serves from it.
   static absl::StatusOr<std::unique_ptr<SavedState>> Inherit(unique_fd memory);
   ~SavedState();
   SavedState(const SavedState&) = delete;

@@ -35,6 +35,7 @@ constexpr int kMaxPauseMs = 2000;
 constexpr int kMaxFailures = 10;  // some 10 seconds, unless they hang
 // A successor that waits for a catalogue takes 5 s (fusefs/filesystem_takeover.cc), all else is memory.
 constexpr int kHelloTimeoutMs = 20'000;
+constexpr absl::Duration kAskTimeout = absl::Seconds(10);
 constexpr char kProgram[] = "flocker-fs";
 constexpr char kType[] = "fuse.flocker";
 // What flocker-fs finds its descriptors by, and an agent that is started later.
@@ -181,6 +182,12 @@ void TreeProcess::HandOverIfOutdated(const Process& process) const {
   }
   // A running binary cannot be overwritten (ETXTBSY), only replaced: another file has another inode.
   if (runs.st_dev == installed.st_dev && runs.st_ino == installed.st_ino) return;
+  const std::string memory = absl::StrCat("/proc/", getpid(), "/fd/", kept_.memory.get());
+  if (const auto fits = RunChecked({config_.binary, "--fits", memory}, kAskTimeout); !fits.ok()) {
+    spdlog::error("flocker-fs {} runs another file than {}, which cannot go on with its tree: it stays ({})",
+                  process.pid, config_.binary, std::string(fits.status().message()));
+    return;
+  }
   spdlog::info("flocker-fs {} runs another file than {}: it is to hand over", process.pid, config_.binary);
   syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGUSR1, nullptr, 0);
 }

@@ -55,7 +55,8 @@ class TreeProcess {
   bool MountStands() const REQUIRES(mutex_);
   // Lets go of the mount, and prepares for a new one.
   absl::Status Renew() REQUIRES(mutex_);
-  void HandOverIfOutdated(const Process& process) const;
+  // To the program that is installed now, unless that could not go on with the mount.
+  void HandOverIfOutdated(const Process& process) const REQUIRES(mutex_);
   // Waits for the end of the process, and brings it about when that never says hello. False when told to stop.
   bool WaitForEnd(const Process& process) EXCLUDES(mutex_);
   // Waits at most `milliseconds` (-1: for ever) for the end of the process, if there is one. False when told to stop.

@@ -137,6 +137,30 @@ TEST(TreeUpgrade, OfItsBinaryFailsNothing) {
   EXPECT_EQ((*after)->id, (*before)->id);
 }
 
+TEST(TreeUpgrade, OneThatCouldNotGoOnWithTheTreeIsNotUsed) {
+  namespace fs = std::filesystem;
+  const ScratchDir binaries;
+  for (const char* name : {"flocker-agent", "flocker-lun", "flocker-fs"}) {
+    fs::copy_file(absl::StrCat(FLOCKER_BIN_DIR, "/", name), binaries / name);
+  }
+  TestCluster cluster({.nodes = {"alpha"}, .agent_binaries = binaries.path()});
+  ASSERT_TRUE(cluster.Start().ok());
+  ASSERT_EQ(MakeDir(cluster.Path("alpha", "db")), 0) << cluster.Why("db");
+  const pid_t pid = cluster.TreeDaemon("alpha");
+  // A release that has changed what is saved.
+  ASSERT_TRUE(
+      ReplaceFile(binaries / "flocker-fs", absl::StrCat("#!/bin/sh\ncase \"$*\" in *--fits*) exit 1 ;; esac\nexec ",
+                                                        FLOCKER_BIN_DIR, "/flocker-fs \"$@\"\n"))
+          .ok());
+  ASSERT_EQ(chmod((binaries / "flocker-fs").c_str(), 0755), 0);
+  ASSERT_TRUE(cluster.agent("alpha").Stop().ok());
+  ASSERT_TRUE(cluster.StartAgent("alpha").ok());
+  // And it serves: EROFS until it has found the new agent.
+  ASSERT_TRUE(Eventually(absl::Seconds(20), [&] { return MakeDir(cluster.Path("alpha", "db2")) == 0; }))
+      << cluster.Why("db2");
+  EXPECT_EQ(cluster.TreeDaemon("alpha"), pid) << cluster.agent("alpha").log();
+}
+
 TEST(TreeHello, OneThatNeverSaysItIsFollowedByTheNext) {
   namespace fs = std::filesystem;
   const ScratchDir binaries;
